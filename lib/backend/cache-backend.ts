@@ -1,0 +1,96 @@
+/**
+ * When a record expires: so many ms from now, at a moment of Redis' clock (ms since the epoch), never,
+ * or (`keep`) when it would have expired anyway.
+ */
+export type Expiry = { readonly in: number } | { readonly at: number } | 'never' | 'keep';
+
+/** What to do with a record whose bytes are still the expected ones. */
+export type Change =
+  { readonly set: Buffer; readonly expiry: Expiry } | { readonly expire: Exclude<Expiry, 'keep'> } | 'delete';
+
+/**
+ * The port: what the store needs of a place that keeps bytes. It knows nothing of values, records or namespaces.
+ *
+ * Rules for every method and every implementation (one contract suite runs over all of them):
+ * - It settles by `deadline`, a moment of `performance.now()`. Walks settle every step within the connection's timeout.
+ * - It rejects with `CacheUnavailableError` or `CacheCommandError` and nothing else. Absence is never an error.
+ * - A key of another Redis type than expected is `CacheCommandError` with reply `WRONGTYPE`, never "absent";
+ *   `has`, `ttl` and `delete` look at no type.
+ * - Writes have happened when the promise resolves, and are sent at most once.
+ * - An expired record is absent, from the millisecond of its expiry on.
+ */
+export interface CacheBackend {
+  /** The bytes, or `undefined` if the key is absent. */
+  get(key: string, deadline: number): Promise<Buffer | undefined>;
+
+  /** As `get`, with the ms left to live (`null`: for ever), in one round trip. */
+  getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined>;
+
+  /** Overwrites whatever is there, of any type, and its expiry. */
+  set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<void>;
+
+  /** Writes only if nothing of any type is there; of concurrent callers exactly one gets `true`. */
+  setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean>;
+
+  /** Does `change` if the bytes are exactly `expected`, in one atomic step; `false` if they are others, or absent. */
+  compareAndSet(key: string, expected: Buffer, change: Change, deadline: number): Promise<boolean>;
+
+  /** Reads and deletes in one atomic step; of concurrent callers at most one gets the bytes. */
+  take(key: string, deadline: number): Promise<Buffer | undefined>;
+
+  has(key: string, deadline: number): Promise<boolean>;
+
+  /** The ms left to live; `null`: for ever; `undefined`: absent. */
+  ttl(key: string, deadline: number): Promise<number | null | undefined>;
+
+  /** Deletes each key; the number of those that were there. Not one atomic step. */
+  delete(keys: readonly string[], deadline: number): Promise<number>;
+
+  /**
+   * All keys that begin with `prefix` (taken literally) during the whole walk, each once, in batches, in no order;
+   * keys that come or go meanwhile may be in it or not. Keys that are no valid UTF-8 are nobody's here and left out.
+   */
+  scan(prefix: string): AsyncIterable<readonly string[]>;
+
+  /**
+   * Adds `member` to the index, for `ttl` ms from now (`null`: for ever), and returns its score: the moment of Redis' clock
+   * until which it is promised to stay. A member's score never sinks, the index lives as long as its last member, and
+   * members whose moment has passed are trimmed.
+   */
+  addToIndex(index: string, member: string, ttl: number | null, deadline: number): Promise<number>;
+
+  /** All members whose moment has not passed, each once, in batches, as `scan` does. */
+  indexMembers(index: string): AsyncIterable<readonly IndexMember[]>;
+
+  /** Removes members that still have the given score. */
+  removeFromIndex(index: string, members: readonly IndexMember[], deadline: number): Promise<void>;
+
+  /**
+   * Calls `onInvalid` with each key beginning with `prefix` that anybody (this process included) changes or that expires or
+   * is evicted, and with `undefined` when all must be taken as changed. To be called before the application starts.
+   * `undefined` where there is nothing to be gained by local copies.
+   */
+  watch(prefix: string, lease: number, onInvalid: (key: string | undefined) => void): Invalidations | undefined;
+}
+
+/** Whether invalidations can be relied on. */
+export interface Invalidations {
+  /**
+   * All invalidations up to this moment of `performance.now()` have been delivered; `-Infinity` without a live feed.
+   * Renewed four times within the lease.
+   */
+  readonly provenAt: number;
+}
+
+/** A member of a tag index. */
+export interface IndexMember {
+  readonly member: string;
+  /** The moment (ms) at which it may go; from {@link NEVER} on: the moment of its writing + `NEVER`. */
+  readonly score: number;
+}
+
+/**
+ * Scores from here on belong to members that never expire, and tell when they were written. 2^52 ms is some 140,000 years
+ * away, and the sum with today still an exact integer in the double that Redis keeps.
+ */
+export const NEVER = 2 ** 52;

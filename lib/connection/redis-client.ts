@@ -1,0 +1,100 @@
+import { Cluster, Redis } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
+import { CacheConfigError } from '../redis-cache.errors.js';
+import type { RedisAddress } from './redis-url.js';
+
+/** Who we are to Redis. */
+export interface RedisCredentials {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+/** The one kind of thing that owns sockets. */
+export type RedisClient = Redis | Cluster;
+
+/** Options whose effect on keys would make records unfindable or undeletable by `keys`, `clear` and tags. */
+const UNSUPPORTED = ['keyPrefix', 'Connector', 'readOnly', 'stringNumbers'] as const;
+
+/** @throws CacheConfigError for an ioredis option that cannot work underneath a store */
+export function checkRedisOptions(options: object, option: 'redis' | 'client'): void {
+  const found = UNSUPPORTED.find((name) => Reflect.get(options, name));
+  if (!found) return;
+  const advice = found === 'keyPrefix' ? 'use the "namespace" option instead' : 'remove it';
+  throw new CacheConfigError(option, `ioredis' "${found}" does not work with this package: ${advice}`);
+}
+
+/**
+ * A client for exactly one connection: it never retries, queues or repeats anything, since all of that is decided in
+ * one place, `RedisConnection`, which makes a new client (fresh login, fresh DNS lookup) for each attempt.
+ *
+ * ioredis 6.0 needs all of `enableOfflineQueue`, `autoResendUnfulfilledCommands` and `maxRetriesPerRequest` to keep that
+ * promise (redis/ioredis#2130, #2193), and `retryDelayOnFailover: 0` on a Cluster.
+ */
+export function createClient(
+  address: RedisAddress,
+  options: RedisOptions,
+  credentials: RedisCredentials,
+  connectTimeout: number,
+): RedisClient {
+  const { username = address.username, password = address.password } = credentials;
+  const common: RedisOptions = {
+    keepAlive: 5000,
+    // RESP2: one round trip less to connect, and nothing here needs RESP3.
+    protocol: 2,
+    disableClientInfo: true,
+    ...(address.tls && { tls: {} }),
+    ...(address.family !== undefined && { family: address.family }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...options,
+    // The database is selected by RedisLink, which looks at the reply: ioredis goes on in database 0 when it is refused.
+    db: 0,
+    lazyConnect: true,
+    connectTimeout,
+    disconnectTimeout: 100,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    enableAutoPipelining: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: null,
+    reconnectOnError: null,
+  };
+  if (address.kind === 'sentinel') {
+    return new Redis({
+      ...common,
+      sentinels: address.endpoints.map((endpoint) => ({ ...endpoint })),
+      name: address.masterName ?? '',
+      // The ready check is where ioredis sees that a sentinel named a server that is a replica by now.
+      enableReadyCheck: true,
+      maxLoadingRetryTime: 250,
+      failoverDetector: true,
+      sentinelCommandTimeout: connectTimeout,
+      // Typed as a function that never gives up; any other answer than a number ends the attempt.
+      sentinelRetryStrategy: () => undefined,
+      sentinelReconnectStrategy: () => 1000,
+    });
+  }
+  if (address.kind === 'cluster') {
+    const { retryStrategy: _, enableOfflineQueue: __, ...redisOptions } = common;
+    return new Cluster(
+      address.endpoints.map((endpoint) => ({ ...endpoint })),
+      {
+        lazyConnect: true,
+        enableOfflineQueue: false,
+        enableAutoPipelining: false,
+        clusterRetryStrategy: null,
+        retryDelayOnFailover: 0,
+        slotsRefreshInterval: 1000,
+        slotsRefreshTimeout: connectTimeout,
+        maxRedirections: 6,
+        // Cluster nodes announce IP addresses; a certificate names the host of the url.
+        ...(common.tls && { dnsLookup: (host, callback) => callback(null, host) }),
+        redisOptions,
+      },
+    );
+  }
+  const [endpoint] = address.endpoints;
+  return new Redis({ ...endpoint, ...(address.path !== undefined && { path: address.path }), ...common });
+}

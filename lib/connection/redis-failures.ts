@@ -1,0 +1,94 @@
+import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
+
+/**
+ * Replies with which Redis says that it carried nothing out and may do so soon:
+ * starting up, cut off from its master, or a cluster between two owners of a slot.
+ */
+const NOT_NOW = new Set(['LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'BUSY']);
+
+/** Replies after which the connection leads to the wrong server, or to one that must first recover. */
+const WRONG_SERVER = new Set(['READONLY', 'LOADING', 'MASTERDOWN']);
+
+/** Certificate problems: the codes of Node's TLS verification, and OpenSSL's own errors. */
+const TLS_PROBLEM = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|^ERR_TLS|^ERR_OSSL|^ERR_SSL|^EPROTO$/;
+
+type Detailed = Error & { readonly code?: string; readonly lastNodeError?: unknown };
+
+/** An error's class, code and message, without the `command.args` in which ioredis keeps keys and values. */
+export function describe(error: unknown): Error {
+  const source = innermost(error);
+  // Redis echoes arguments of a command it does not know.
+  const plain = new Error(source.message.replace(/,? with args beginning with:.*/s, ''));
+  plain.name = source.name;
+  // The stack would repeat the unshortened message, and is ioredis' own parser anyway.
+  plain.stack = `${plain.name}: ${plain.message}`;
+  return typeof source.code === 'string' ? Object.assign(plain, { code: source.code }) : plain;
+}
+
+/** The first word of an error reply; `undefined` if the error is no reply of Redis. */
+export function replyCode(error: unknown): string | undefined {
+  return error instanceof Error && error.name === 'ReplyError' ? error.message.split(' ', 1)[0] : undefined;
+}
+
+/** Whether the connection should be made anew: it reached a replica, or a server that is not serving. */
+export function leadsToWrongServer(error: unknown): boolean {
+  return WRONG_SERVER.has(replyCode(error) ?? '');
+}
+
+/** What a caller is told of a command that ioredis rejected, given whether it had been written to a socket. */
+export function toCacheError(error: unknown, written: boolean): CacheCommandError | CacheUnavailableError {
+  const cause = describe(error);
+  // Cluster: every redirection was an error reply, so the command was not carried out anywhere.
+  const redirected = cause.message.startsWith('Too many Cluster redirections. Last error: ReplyError');
+  const reply = replyCode(error);
+  if (reply && !NOT_NOW.has(reply)) {
+    return new CacheCommandError(reply, `Redis refused the command: ${cause.message}`, { cause });
+  }
+  if (reply || redirected || !written) {
+    return new CacheUnavailableError('disconnected', 'not-sent', 'Redis is not serving', { cause });
+  }
+  const message = 'the connection to Redis was lost before the reply';
+  return new CacheUnavailableError('disconnected', 'unknown', message, { cause });
+}
+
+/**
+ * Tells a refusal (wrong password, unknown database, bad certificate: trying again does not help)
+ * from an absence (nothing listens there yet: trying again does).
+ */
+export function toRefusal(error: unknown): CacheConfigError | undefined {
+  const cause = describe(error);
+  const { message } = cause;
+  const code = (cause as Detailed).code ?? '';
+  const refused = (option: string, problem: string) => new CacheConfigError(option, problem, { cause });
+  if (/^(WRONGPASS|NOAUTH)|^ERR (AUTH|invalid password|Client sent AUTH)/.test(message)) {
+    return refused('url', `Redis refused the login (${message.split(' ', 1)[0]}): check user name and password`);
+  }
+  if (/DB index|SELECT is not allowed|NOPERM.*select/i.test(message)) {
+    return refused('url', `Redis refused the database number (${message})`);
+  }
+  if (/cluster support disabled/.test(message)) {
+    return refused('url', 'the server is no Redis Cluster: use redis:// instead of redis-cluster://');
+  }
+  if (TLS_PROBLEM.test(code)) {
+    return refused('redis.tls', `the TLS connection failed (${code}: ${message}); ${tlsAdvice(code)}`);
+  }
+  return undefined;
+}
+
+function tlsAdvice(code: string): string {
+  if (/SELF_SIGNED|UNABLE_TO|UNKNOWN/.test(code)) {
+    return (
+      'give the authority that signed it as redis: { tls: { ca } }, or, where the provider (such as Heroku) ' +
+      'only has self-signed certificates, accept any with redis: { tls: { rejectUnauthorized: false } }'
+    );
+  }
+  return code === 'EPROTO'
+    ? 'does the server speak TLS on this port?'
+    : 'check redis: { tls: { ca, cert, key, servername } }';
+}
+
+/** Cluster wraps the error of the node it asked last, where the reason is. */
+function innermost(error: unknown): Detailed {
+  const detailed = (error instanceof Error ? error : new Error(String(error))) as Detailed;
+  return detailed.lastNodeError instanceof Error ? innermost(detailed.lastNodeError) : detailed;
+}

@@ -1,0 +1,127 @@
+import { CacheConfigError } from '../redis-cache.errors.js';
+
+/** One host and port of Redis, Sentinel or a Cluster node. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a url says: where Redis is, and who we are to it. */
+export interface RedisAddress {
+  readonly kind: 'standalone' | 'sentinel' | 'cluster' | 'memory';
+  /** One for a single server, several for Sentinel and Cluster, none for `unix:` and `memory:`. */
+  readonly endpoints: readonly Endpoint[];
+  readonly tls: boolean;
+  readonly path?: string;
+  readonly masterName?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly db: number;
+  /** 4 or 6 forces the IP version. */
+  readonly family?: number;
+}
+
+type Scheme = Pick<RedisAddress, 'kind' | 'tls'> & { readonly defaultPort: number };
+
+const SCHEMES: Readonly<Record<string, Scheme>> = {
+  redis: { kind: 'standalone', tls: false, defaultPort: 6379 },
+  rediss: { kind: 'standalone', tls: true, defaultPort: 6379 },
+  valkey: { kind: 'standalone', tls: false, defaultPort: 6379 },
+  valkeys: { kind: 'standalone', tls: true, defaultPort: 6379 },
+  unix: { kind: 'standalone', tls: false, defaultPort: 0 },
+  'redis-sentinel': { kind: 'sentinel', tls: false, defaultPort: 26379 },
+  'redis-cluster': { kind: 'cluster', tls: false, defaultPort: 6379 },
+  'rediss-cluster': { kind: 'cluster', tls: true, defaultPort: 6379 },
+};
+
+const MEMORY: RedisAddress = { kind: 'memory', endpoints: [], tls: false, db: 0 };
+
+/**
+ * Reads a url strictly: what ioredis would guess at (`http://…` as Redis, `/notanumber` as database 0) is an error here.
+ * Messages never repeat the url, since a password may stand anywhere in a mistyped one.
+ *
+ * @throws CacheConfigError naming the part that is wrong
+ */
+export function parseRedisUrl(url: string): RedisAddress {
+  if (url === 'memory:' || url === 'memory://') return MEMORY;
+  const parts = /^([a-z-]+):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i.exec(url);
+  const scheme = parts?.[1] && Object.hasOwn(SCHEMES, parts[1].toLowerCase()) && SCHEMES[parts[1].toLowerCase()];
+  if (!parts || !scheme) {
+    const known = [...Object.keys(SCHEMES).map((name) => `${name}://`), 'memory:'].join(', ');
+    throw invalid(`must start with one of ${known}`);
+  }
+  const [, name = '', authority = '', path = '', search = ''] = parts;
+  const at = authority.lastIndexOf('@');
+  const hosts = authority.slice(at + 1);
+  const address = {
+    kind: scheme.kind,
+    tls: scheme.tls,
+    ...parseLogin(at < 0 ? '' : authority.slice(0, at)),
+    ...parseQuery(search),
+  };
+  if (name.toLowerCase() === 'unix') {
+    if (hosts || path.length < 2) throw invalid('a unix socket is written unix:///path/to/redis.sock');
+    return { db: 0, ...address, endpoints: [], path: decode(path) };
+  }
+  const endpoints = hosts.split(',').map((host) => parseEndpoint(host, scheme.defaultPort));
+  if (scheme.kind === 'standalone' && endpoints.length > 1) {
+    throw invalid('names several hosts: use redis-sentinel:// or redis-cluster://');
+  }
+  return { db: 0, ...address, ...parsePath(path, scheme.kind), endpoints };
+}
+
+/** The user name of `user:password@`; `:password@` is the default user. */
+function parseLogin(login: string): Pick<RedisAddress, 'username' | 'password'> {
+  if (!login) return {};
+  const colon = login.indexOf(':');
+  const username = decode(colon < 0 ? login : login.slice(0, colon));
+  const password = colon < 0 ? '' : decode(login.slice(colon + 1));
+  return { ...(username && { username }), ...(password && { password }) };
+}
+
+function parseQuery(search: string): { db?: number; family?: number } {
+  const found: { db?: number; family?: number } = {};
+  for (const [key, value] of new URLSearchParams(search)) {
+    if (key === 'db') found.db = parseDb(value);
+    else if (key === 'family' && /^[046]$/.test(value)) found.family = Number(value);
+    else throw invalid('has a query parameter other than db=N and family=4|6; use the "redis" option for the rest');
+  }
+  return found;
+}
+
+function parseEndpoint(text: string, defaultPort: number): Endpoint {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]*))(?::(\d+))?$/i.exec(text);
+  const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
+  if (!match || port < 1 || port > 65_535) {
+    throw invalid('a host is written host:port, with a port from 1 to 65535 (and an IPv6 address in brackets)');
+  }
+  return { host: decode(match[1] ?? match[2] ?? '') || 'localhost', port };
+}
+
+function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; masterName?: string } {
+  const [, first = '', second = '', ...rest] = path.split('/');
+  const db = kind === 'sentinel' ? second : first;
+  if (rest.length > 0 || (kind !== 'sentinel' && second)) throw invalid('has a path with too many parts');
+  if (kind === 'sentinel' && !first)
+    throw invalid('needs the name of the master: redis-sentinel://host:26379/mymaster');
+  if (kind === 'cluster' && db && db !== '0') throw invalid('a Redis Cluster has database 0 only');
+  return { ...(db && { db: parseDb(db) }), ...(kind === 'sentinel' && { masterName: decode(first) }) };
+}
+
+function parseDb(text: string): number {
+  const db = Number(text);
+  if (!/^\d{1,9}$/.test(text)) throw invalid('the database must be a number: redis://host:6379/0');
+  return db;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid('has a "%" that is not followed by two hexadecimal digits; write a percent sign as %25');
+  }
+}
+
+function invalid(problem: string): CacheConfigError {
+  return new CacheConfigError('url', problem);
+}

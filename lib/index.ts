@@ -1,0 +1,32 @@
+export type { ConnectionStatus } from './connection/redis-connection.js';
+export { RedisConnection } from './connection/redis-connection.js';
+export type { Duration } from './redis-cache.duration.js';
+export type { CallOutcome, UnavailableReason } from './redis-cache.errors.js';
+export {
+  CacheArgumentError,
+  CacheCommandError,
+  CacheConfigError,
+  CacheCorruptError,
+  CacheUnavailableError,
+  RedisCacheError,
+} from './redis-cache.errors.js';
+export type {
+  CacheStoreAsyncOptions,
+  CacheStoreOptionsFactory,
+  RedisCacheModuleAsyncOptions,
+  RedisCacheOptionsFactory,
+} from './redis-cache.module.js';
+export { RedisCacheModule } from './redis-cache.module.js';
+export type {
+  CacheStoreBehavior,
+  CacheStoreOptions,
+  PutOptions,
+  RedisCacheModuleOptions,
+  RedisLogin,
+  ScanOptions,
+  Serializer,
+} from './redis-cache.options.js';
+export { getCacheStoreToken, InjectCacheStore } from './redis-cache.options.js';
+export type { CacheStoreOf, Replacement } from './store/redis-cache.store.js';
+export { RedisCacheStore } from './store/redis-cache.store.js';
+export { jsonSerializer, messagePackSerializer } from './store/serializer.js';

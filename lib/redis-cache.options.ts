@@ -1,0 +1,160 @@
+import { Inject } from '@nestjs/common';
+import type { InjectionToken } from '@nestjs/common';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import type { Duration } from './redis-cache.duration.js';
+
+/**
+ * Turns values into bytes and back. `deserialize(serialize(value))` must equal `value`; both may throw.
+ *
+ * @example
+ * ```ts
+ * const text: Serializer = { serialize: (value) => Buffer.from(String(value)), deserialize: (bytes) => Buffer.from(bytes).toString() };
+ * ```
+ */
+export interface Serializer {
+  serialize(value: unknown): Uint8Array;
+  deserialize(bytes: Uint8Array): unknown;
+}
+
+/** How a store treats its records; `forRoot` takes these for the default store, `forFeature` for each of its own. */
+export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSchemaV1> {
+  /** How long a record lives if the writing call does not say. Absent: for ever. */
+  ttl?: Duration;
+  /** Default: MessagePack ({@link messagePackSerializer}), or what `forRoot` says. */
+  serializer?: Serializer;
+  /** A Standard Schema (zod, valibot, arktype, …) that values are checked with on writing and on reading. */
+  schema?: Schema;
+  /** A record that is corrupt or fails the schema: `throw` (default) a CacheCorruptError, or log a warning and call it a `miss`. */
+  onCorrupt?: 'throw' | 'miss';
+  /** `true`: a successful `get` gives a record its full ttl again. Needs a `ttl`. */
+  sliding?: boolean;
+  /** The oldest a record may get, whatever extends it. */
+  maxAge?: Duration;
+  /** Local copies of records, kept coherent by Redis itself; see {@link NearCacheOptions}. Default: off. */
+  nearCache?: boolean | NearCacheOptions;
+  /** The largest record, in bytes, from 1 to 536870912 (512 MiB, Redis' own limit). Default 8388608 (8 MiB), or what `forRoot` says. */
+  maxBytes?: number;
+}
+
+/**
+ * A near cache answers `get` from this process. Own writes are seen at once, those of other processes as soon as Redis'
+ * invalidation message arrives (on a local network well under 5 ms), and never later than the lease. Values
+ * that are plain data are handed out deeply frozen, others as fresh copies. Not on a Redis Cluster.
+ */
+export interface NearCacheOptions {
+  /** The most records kept; beyond it the least recently used goes. From 1; default 10000. */
+  maxEntries?: number;
+  /** The oldest an answer may be whatever breaks (feed cut, server frozen, failover), from 100 ms to 1 minute; default 2 s. */
+  lease?: Duration;
+}
+
+/**
+ * A store of `forFeature`.
+ *
+ * @example
+ * ```ts
+ * RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' });
+ * ```
+ */
+export interface CacheStoreOptions<
+  Schema extends StandardSchemaV1 = StandardSchemaV1,
+> extends CacheStoreBehavior<Schema> {
+  /** Begins every key of the store: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  namespace: string;
+  /** What `@InjectCacheStore()` asks for. Default: the namespace. */
+  name?: string;
+}
+
+/**
+ * The options of `forRoot`: the connection, and the default store.
+ *
+ * @example
+ * ```ts
+ * RedisCacheModule.forRoot({ url: 'redis://localhost:6379', namespace: 'session', ttl: '30m' });
+ * ```
+ */
+export interface RedisCacheModuleOptions extends CacheStoreBehavior {
+  /**
+   * `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `unix:///path`, `redis-sentinel://h1:26379,h2:26379/master-name`,
+   * `redis-cluster://h1:7000,h2:7001`, `rediss-cluster://` or `memory:`. Default: `redis://localhost:6379`.
+   */
+  url?: string;
+  /** Your own ioredis client, instead of `url`. This module watches it and never closes it. */
+  client?: Redis | Cluster;
+  /** Passed on to ioredis, on top of what the url says: `tls`, `username`, … What decides about retries and queues is set by this module. */
+  redis?: RedisOptions;
+  /** Asked for user name and password at every attempt to connect, so that a rotated password is picked up. */
+  credentials?: () => RedisLogin | Promise<RedisLogin>;
+  /** The namespace of the default store. Default: `cache`. */
+  namespace?: string;
+  /** The whole of one call, in ms up to 10 minutes: waiting for the connection, sending, the reply. Default: 2 s. */
+  timeout?: Duration;
+  /** `wait` (default): the application starts once Redis is ready; `background`: it starts at once. */
+  startup?: 'wait' | 'background';
+  /** How long the first connection may take, up to 1 hour. Default: 10 s. */
+  startupTimeout?: Duration;
+}
+
+/** What `credentials` gives. */
+export interface RedisLogin {
+  username?: string;
+  password?: string;
+}
+
+/** Options of a writing call. */
+export interface PutOptions {
+  /** How long this record lives; `null`: for ever. Default: the store's `ttl`. */
+  ttl?: Duration | null;
+  /** Up to 64 labels that `deleteByTag` and `keys({ tag })` find the record by, e.g. `['user:42']`; each as long as a key may be. */
+  tags?: readonly string[];
+}
+
+/** What to walk over; without any, the whole namespace. */
+export interface ScanOptions {
+  /** Only keys that begin with this, taken literally. */
+  prefix?: string;
+  /** Only records with this tag; costs as much as there are such records. */
+  tag?: string;
+}
+
+/** A store's options after validation. @internal */
+export interface StoreSettings {
+  readonly namespace: string;
+  readonly ttl: number | null;
+  readonly maxAge?: number | undefined;
+  readonly sliding: boolean;
+  readonly onCorrupt: 'throw' | 'miss';
+  readonly schema?: StandardSchemaV1 | undefined;
+  readonly serializer: Serializer;
+  readonly maxBytes: number;
+  readonly nearCache?: { readonly maxEntries: number; readonly lease: number } | undefined;
+  /** The whole of one call, in ms. */
+  readonly timeout: number;
+  /** Tells the operator of something, without key or value. */
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * The injection token of a store of `forFeature`.
+ *
+ * @example
+ * ```ts
+ * Test.createTestingModule({ … }).overrideProvider(getCacheStoreToken('reset-token')).useValue(fake);
+ * ```
+ */
+export function getCacheStoreToken(name: string): InjectionToken {
+  return `RedisCacheStore:${name}`;
+}
+
+/**
+ * Injects a store of `forFeature` by its name.
+ *
+ * @example
+ * ```ts
+ * constructor(@InjectCacheStore('reset-token') private readonly tokens: RedisCacheStore) {}
+ * ```
+ */
+export function InjectCacheStore(name: string): ParameterDecorator & PropertyDecorator {
+  return Inject(getCacheStoreToken(name));
+}

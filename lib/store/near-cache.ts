@@ -1,0 +1,103 @@
+import type { Invalidations } from '../backend/cache-backend.js';
+
+/** A local copy of a record. Moments are of `performance.now()`. */
+export interface NearEntry {
+  /** Deeply frozen, to be handed out as it is; `undefined`: decode `bytes` anew for each caller. */
+  readonly value: unknown;
+  readonly bytes: Buffer;
+  /** When it expires in Redis, or is due for a sliding extension, which only Redis can give. */
+  readonly until: number;
+}
+
+/** A read that is on its way. */
+export interface Flight {
+  readonly begunAt: number;
+  readers: number;
+  void: boolean;
+}
+
+/**
+ * Local copies of records, kept coherent by Redis' own invalidation messages. The rules:
+ *
+ * 1. A copy is served only while the feed is proven alive: a PING *sent* less than `lease` ago was answered. Answers and
+ *    invalidations come over one socket in order, so everything invalidated before that PING is known. Whatever breaks,
+ *    nothing older than `lease` is served.
+ * 2. A value is kept only if its key was not invalidated between the moment its read began and its arrival: reads and
+ *    invalidations come over two sockets with no common order (measured: without this rule 96% of hot keys end up stale).
+ * 3. What this process writes or deletes is forgotten before it is sent and again when it is answered.
+ * 4. A lost feed, a new feed and FLUSHALL forget everything, reads on their way included.
+ */
+export class NearCache {
+  private readonly entries = new Map<string, NearEntry>();
+  private readonly flights = new Map<string, Flight>();
+
+  constructor(
+    private readonly feed: Invalidations,
+    private readonly lease: number,
+    private readonly maxEntries: number,
+  ) {}
+
+  /** A copy that may be served now; it becomes the most recently used one. */
+  get(id: string): NearEntry | undefined {
+    const entry = this.entries.get(id);
+    if (!entry) return undefined;
+    const now = performance.now();
+    if (now >= this.feed.provenAt + this.lease) return undefined;
+    this.entries.delete(id);
+    if (now >= entry.until) return undefined;
+    this.entries.set(id, entry);
+    return entry;
+  }
+
+  /** To be called before a read is sent; each begun flight must be ended. */
+  begin(id: string): Flight {
+    const flight = this.flights.get(id) ?? { begunAt: performance.now(), readers: 0, void: false };
+    flight.readers++;
+    this.flights.set(id, flight);
+    return flight;
+  }
+
+  end(id: string, flight: Flight): void {
+    flight.readers--;
+    if (flight.readers === 0 && this.flights.get(id) === flight) this.flights.delete(id);
+  }
+
+  /** Keeps what a flight brought, unless its key was invalidated meanwhile. */
+  keep(id: string, flight: Flight, entry: NearEntry): void {
+    if (flight.void) return;
+    this.entries.delete(id);
+    this.entries.set(id, entry);
+    if (this.entries.size <= this.maxEntries) return;
+    const [leastRecentlyUsed] = this.entries.keys();
+    if (leastRecentlyUsed !== undefined) this.entries.delete(leastRecentlyUsed);
+  }
+
+  forget(id: string): void {
+    this.entries.delete(id);
+    const flight = this.flights.get(id);
+    if (!flight) return;
+    flight.void = true;
+    this.flights.delete(id);
+  }
+
+  forgetAll(): void {
+    this.entries.clear();
+    for (const id of this.flights.keys()) this.forget(id);
+  }
+}
+
+/** Freezes plain data, and says whether it was: objects, arrays and primitives, which frozen cannot change any more. */
+export function freezePlainData(value: unknown): boolean {
+  const parts = new Set<object>();
+  if (!isPlainData(value, parts)) return false;
+  for (const part of parts) Object.freeze(part);
+  return true;
+}
+
+function isPlainData(value: unknown, parts: Set<object>): boolean {
+  if (typeof value !== 'object' || value === null || parts.has(value)) return true;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return false;
+  parts.add(value);
+  return Object.values(value).every((part) => isPlainData(part, parts));
+}

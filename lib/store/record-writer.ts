@@ -1,0 +1,188 @@
+import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
+import type { Duration } from '../redis-cache.duration.js';
+import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
+import type { PutOptions, StoreSettings } from '../redis-cache.options.js';
+import { toTags } from './keyspace.js';
+import type { Keyspace } from './keyspace.js';
+import type { Decoded, RecordCodec } from './record-codec.js';
+import type { RecordHeader } from './record.js';
+import type { TaggedRecord, TagIndex } from './tag-index.js';
+
+/** A sliding read extends a record only when this part of its ttl has passed: one write in so many reads. */
+const SLIDE_AFTER = 1 / 10;
+
+/** A record that is ready to be written. */
+interface Draft {
+  readonly key: string;
+  readonly recordKey: string;
+  readonly bytes: Buffer;
+  readonly ttl: number | null;
+  readonly tags: readonly string[];
+}
+
+/** How records are written, extended and deleted, with their ttl, age and tags. */
+export class RecordWriter {
+  constructor(
+    private readonly settings: StoreSettings,
+    private readonly backend: CacheBackend,
+    private readonly keyspace: Keyspace,
+    private readonly codec: RecordCodec,
+    private readonly tags: TagIndex,
+  ) {}
+
+  /** The moment by which a call that begins now must settle. */
+  readonly deadline = (): number => performance.now() + this.settings.timeout;
+
+  /** Everything that can be wrong with a write is found here, before anything is sent. */
+  async draft(key: string, value: unknown, options: PutOptions | undefined): Promise<Draft> {
+    const recordKey = this.keyspace.recordKey(key);
+    const { maxAge, sliding } = this.settings;
+    const tags = options?.tags === undefined ? [] : toTags(options.tags);
+    const ttl = atMost(maxAge, this.ttlOf(options?.ttl));
+    const createdAt = maxAge === undefined ? undefined : Date.now();
+    const bytes = await this.codec.encode(value, { createdAt, ttl: sliding ? ttl : undefined, tags });
+    return { key, recordKey, bytes, ttl, tags };
+  }
+
+  async write({ key, recordKey, bytes, ttl, tags }: Draft, deadline: number): Promise<void> {
+    const expiry = await this.tags.cover(key, tags, ttl, deadline);
+    await this.backend.set(recordKey, bytes, expiry, deadline);
+  }
+
+  async writeIfAbsent({ key, recordKey, bytes, ttl, tags }: Draft, deadline: number): Promise<boolean> {
+    const expiry = await this.tags.cover(key, tags, ttl, deadline);
+    return this.backend.setIfAbsent(recordKey, bytes, expiry, deadline);
+  }
+
+  /**
+   * Replaces the value of a record that is there, by compare-and-set on its bytes: a record that was deleted stays deleted,
+   * and a change that another caller made in between is seen by `change`, which then runs again.
+   * Age and, where `options` do not say otherwise, ttl and tags stay. The time `change` takes does not count.
+   * Gives the new bytes; `undefined` if there is no record, or `change` gives nothing.
+   */
+  async rewrite(
+    key: string,
+    change: (bytes: Buffer) => Promise<Decoded | undefined>,
+    options: PutOptions | undefined,
+    deadline: number,
+  ): Promise<Buffer | undefined> {
+    const recordKey = this.keyspace.recordKey(key);
+    const newTags = options?.tags === undefined ? undefined : toTags(options.tags);
+    const newTtl = options?.ttl === undefined ? undefined : this.ttlOf(options.ttl);
+    for (;;) {
+      const bytes = await this.backend.get(recordKey, deadline);
+      const header = bytes && this.codec.header(bytes);
+      if (!bytes || !header) return undefined;
+      const begun = performance.now();
+      const changed = await change(bytes);
+      if (!changed) return undefined;
+      const tags = newTags ?? header.tags ?? [];
+      const ttl = newTtl === undefined ? undefined : this.withinAge(newTtl, header);
+      const slidingTtl = ttl !== undefined && this.settings.sliding ? ttl : header.ttl;
+      const next = await this.codec.encode(changed.value, { ...header, tags, ttl: slidingTtl });
+      deadline += performance.now() - begun;
+      const expiry = await this.nextExpiry(key, recordKey, ttl, newTags, tags, deadline);
+      if (expiry === undefined) return undefined;
+      if (await this.backend.compareAndSet(recordKey, bytes, { set: next, expiry }, deadline)) return next;
+      this.assertTimeLeft(deadline);
+    }
+  }
+
+  /** Gives a record `ttl` ms (absent: its own, else the store's) from now on; `false` if it is gone. */
+  async extend(key: string, ttl: number | undefined, deadline: number, known?: Buffer): Promise<boolean> {
+    const recordKey = this.keyspace.recordKey(key);
+    for (let bytes = known; ; bytes = undefined) {
+      bytes ??= await this.backend.get(recordKey, deadline);
+      const header = bytes && this.codec.header(bytes);
+      if (!bytes || !header) return false;
+      const left = this.withinAge(ttl ?? this.fullTtl(header), header);
+      const expiry = await this.tags.cover(key, header.tags ?? [], left, deadline);
+      if (await this.backend.compareAndSet(recordKey, bytes, { expire: expiry }, deadline)) return true;
+      this.assertTimeLeft(deadline);
+    }
+  }
+
+  /** As `extend`, but only when it is due. */
+  async slide(key: string, bytes: Buffer, left: number | null, deadline: number): Promise<void> {
+    if (this.slideDueIn(bytes, left) <= 0) await this.extend(key, undefined, deadline, bytes);
+  }
+
+  /** In how many ms a record with `left` ms to live has used up so much of its ttl that a read extends it. */
+  slideDueIn(bytes: Buffer, left: number | null): number {
+    const header = this.codec.header(bytes);
+    const full = header && this.withinAge(this.fullTtl(header), header);
+    if (left === null || full === null || full === undefined) return Infinity;
+    return left - full * (1 - SLIDE_AFTER);
+  }
+
+  /** Deletes a record for as long as it has the tag, whoever rewrites it meanwhile. */
+  async deleteTagged(record: TaggedRecord, tag: string, deadline: number): Promise<boolean> {
+    for (let found: TaggedRecord | undefined = record; found;) {
+      const recordKey = this.keyspace.prefix + found.key;
+      if (await this.backend.compareAndSet(recordKey, found.bytes, 'delete', deadline)) return true;
+      this.assertTimeLeft(deadline);
+      found = await this.tags.find(found.key, tag, deadline);
+    }
+    return false;
+  }
+
+  /** @throws CacheArgumentError */
+  checkOptions(options: PutOptions | undefined): void {
+    this.ttlOf(options?.ttl);
+    if (options?.tags !== undefined) toTags(options.tags);
+  }
+
+  /** A ttl as a call gives it, in ms. @throws CacheArgumentError */
+  ttlOf(ttl: PutOptions['ttl']): number | null {
+    if (ttl === undefined) return this.settings.ttl;
+    if (ttl === null) return null;
+    const parsed = toMilliseconds(ttl);
+    if (parsed === undefined) throw new CacheArgumentError(`ttl: ${DURATION_RULE} (or null: never expires)`);
+    return parsed;
+  }
+
+  /** The ttl that a touch gives; `undefined`: the record's own. @throws CacheArgumentError */
+  touchTtl(ttl: Duration | undefined): number | undefined {
+    if (ttl !== undefined) return this.ttlOf(ttl) ?? undefined;
+    if (this.settings.ttl !== null) return undefined;
+    throw new CacheArgumentError('ttl: say how long the record is to live, since the store has no default ttl');
+  }
+
+  /** What a record is extended to when nobody says. */
+  private fullTtl({ ttl = this.settings.ttl }: RecordHeader): number | null {
+    return ttl;
+  }
+
+  /** No extension goes beyond `maxAge` after the creation; at least 1 ms, since 0 would mean something else to Redis. */
+  private withinAge(ttl: number | null, { createdAt = Date.now() }: RecordHeader): number | null {
+    const { maxAge } = this.settings;
+    return maxAge === undefined ? ttl : Math.max(1, atMost(createdAt + maxAge - Date.now(), ttl) ?? 1);
+  }
+
+  private async nextExpiry(
+    key: string,
+    recordKey: string,
+    ttl: number | null | undefined,
+    newTags: readonly string[] | undefined,
+    tags: readonly string[],
+    deadline: number,
+  ): Promise<Expiry | undefined> {
+    if (ttl !== undefined) return this.tags.cover(key, tags, ttl, deadline);
+    if (!newTags) return 'keep';
+    // New tags, running ttl: their indexes must cover it, and it must not be extended in between, so it is set again.
+    const left = await this.backend.ttl(recordKey, deadline);
+    return left === undefined ? undefined : this.tags.cover(key, newTags, left && Math.max(1, left), deadline);
+  }
+
+  private assertTimeLeft(deadline: number): void {
+    if (performance.now() < deadline) return;
+    const message = 'other callers kept changing the record until the time was over';
+    throw new CacheUnavailableError('timeout', 'not-sent', message);
+  }
+}
+
+/** The shorter of two times, of which `null` is endless. */
+function atMost(limit: number | undefined, ttl: number | null): number | null {
+  return limit === undefined ? ttl : Math.min(limit, ttl ?? limit);
+}

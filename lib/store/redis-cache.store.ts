@@ -1,0 +1,280 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { CacheBackend } from '../backend/cache-backend.js';
+import type { Duration } from '../redis-cache.duration.js';
+import type { PutOptions, ScanOptions, StoreSettings } from '../redis-cache.options.js';
+import { Keyspace } from './keyspace.js';
+import { forgettingWrites, openNearCache } from './near-cached-backend.js';
+import { RecordCodec } from './record-codec.js';
+import { RecordReader } from './record-reader.js';
+import { RecordWriter } from './record-writer.js';
+import { settleAll } from './settle-all.js';
+import { SharedLoads } from './shared-loads.js';
+import { TagIndex } from './tag-index.js';
+
+/** As many records as are written or read at once by the calls for many. */
+const BATCH = 1000;
+
+/** What `update` expects of its callback: without a schema, the type the caller names. */
+export type Replacement<T, Input> = unknown extends Input ? T | Promise<T> : Input | Promise<Input>;
+
+/**
+ * The type of a store with a schema: what `get` gives and `put` takes follow from it.
+ *
+ * @example
+ * ```ts
+ * const session = z.object({ userId: z.number() });
+ * constructor(@InjectCacheStore('session') private readonly sessions: CacheStoreOf<typeof session>) {}
+ * ```
+ */
+export type CacheStoreOf<Schema extends StandardSchemaV1> = RedisCacheStore<
+  StandardSchemaV1.InferOutput<Schema>,
+  StandardSchemaV1.InferInput<Schema>
+>;
+
+/**
+ * Typed records under keys, in one namespace. The class is the injection token of the default store.
+ *
+ * - A write has happened when its promise resolves. `undefined` means one thing only: there is no such record.
+ * - Every call settles within `timeout` (walks: every step of them). What it rejects with says what to do:
+ *   CacheArgumentError (the caller's bug; nothing was sent), CacheUnavailableError (answer 503), CacheCommandError
+ *   (Redis refused), CacheCorruptError (no record of this store).
+ * - Returned values are the caller's own.
+ * - Keys: any well-formed, non-empty string of at most 512 bytes.
+ *
+ * @typeParam Output - what reading gives: follows from the schema of the store, see {@link CacheStoreOf}
+ * @typeParam Input - what writing takes
+ * @example
+ * ```ts
+ * constructor(private readonly sessions: RedisCacheStore) {}
+ *
+ * await this.sessions.put(id, { userId: 42 }, { tags: ['user:42'] });
+ * const session = await this.sessions.get<Session>(id); // undefined: not logged in
+ * ```
+ */
+export class RedisCacheStore<Output = unknown, Input = Output> {
+  /** What every key of this store begins with in Redis, before a `:`. */
+  readonly namespace: string;
+  private readonly keyspace: Keyspace;
+  private readonly codec: RecordCodec;
+  private readonly tags: TagIndex;
+  private readonly writer: RecordWriter;
+  private readonly reader: RecordReader;
+  private readonly backend: CacheBackend;
+  private readonly loads = new SharedLoads();
+
+  /** @internal */
+  constructor(settings: StoreSettings, backend: CacheBackend) {
+    this.namespace = settings.namespace;
+    this.keyspace = new Keyspace(settings.namespace);
+    this.codec = new RecordCodec(settings);
+    const near = openNearCache(settings, backend, this.keyspace);
+    this.backend = near ? forgettingWrites(backend, near, this.keyspace) : backend;
+    this.tags = new TagIndex(this.keyspace, this.backend);
+    this.writer = new RecordWriter(settings, this.backend, this.keyspace, this.codec, this.tags);
+    this.reader = new RecordReader(settings, this.backend, this.keyspace, this.codec, this.tags, this.writer, near);
+  }
+
+  /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
+  async put<T extends Input>(key: string, value: T, options?: PutOptions): Promise<void> {
+    this.loads.forget(key);
+    await this.writer.write(await this.writer.draft(key, value, options), this.writer.deadline());
+  }
+
+  /**
+   * Stores many records. All are checked before the first is sent; it is not one atomic step: when it rejects, some
+   * may have been written (a CacheUnavailableError then says `unknown`).
+   *
+   * @example `await store.putMany([['a', 1], ['b', 2]], { ttl: '1h' })`
+   */
+  async putMany<T extends Input>(
+    records: Iterable<readonly [key: string, value: T]>,
+    options?: PutOptions,
+  ): Promise<void> {
+    const drafts = await Promise.all(Array.from(records, ([key, value]) => this.writer.draft(key, value, options)));
+    for (let i = 0; i < drafts.length; i += BATCH) {
+      const deadline = this.writer.deadline();
+      await settleAll(
+        drafts.slice(i, i + BATCH).map((draft) => this.writer.write(draft, deadline)),
+        i > 0,
+      );
+    }
+  }
+
+  /** Stores a value only if there is no record; of any number of callers one gets `true`. @example `if (!(await store.putIfAbsent(jti, true))) throw new ReplayError()` */
+  async putIfAbsent<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
+    return this.writer.writeIfAbsent(await this.writer.draft(key, value, options), this.writer.deadline());
+  }
+
+  /**
+   * Stores a value only if there is a record, so that a deleted session never comes back; `false`: there was none.
+   * The running ttl and the tags stay, unless `options` give others.
+   *
+   * @example `await store.replace(id, session)`
+   */
+  async replace<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
+    await this.writer.draft(key, value, options);
+    const change = async () => ({ value });
+    return (await this.writer.rewrite(key, change, options, this.writer.deadline())) !== undefined;
+  }
+
+  /**
+   * Changes a record by compare-and-set: no other caller's change is lost, ttl and tags stay. `change` runs again if
+   * somebody was faster; what it throws comes through and nothing is written. The time it takes does not count.
+   *
+   * @returns the new value; `undefined` if there is no record
+   * @example `await store.update<Session>(id, (session) => ({ ...session, visits: session.visits + 1 }))`
+   */
+  async update<T extends Output = Output>(
+    key: string,
+    change: (current: T) => Replacement<T, Input>,
+  ): Promise<T | undefined> {
+    const next = async (bytes: Buffer) => {
+      const current = await this.codec.decode(bytes);
+      if (!current) return undefined;
+      const changed: unknown = change(current.value as T);
+      return { value: await changed };
+    };
+    const bytes = await this.writer.rewrite(key, next, undefined, this.writer.deadline());
+    return bytes && this.valueOf<T>(bytes);
+  }
+
+  /**
+   * The value of a record. `touch` gives it its ttl again (or the one given), in a second step.
+   *
+   * In a `sliding` store this happens by itself; if that second step fails, the value is returned all the same and the
+   * record keeps its running ttl.
+   *
+   * @returns `undefined`: there is no such record, and nothing else
+   * @example `const session = await store.get<Session>(id)`
+   */
+  async get<T extends Output = Output>(key: string, options?: { touch?: boolean | Duration }): Promise<T | undefined> {
+    const touch = options?.touch ?? false;
+    if (touch !== false) {
+      const ttl = this.writer.touchTtl(touch === true ? undefined : touch);
+      return (await this.reader.readAndTouch(key, ttl))?.value as T | undefined;
+    }
+    const near = this.reader.nearby(key);
+    if (near) return (near.value ?? (await this.reader.decode(near.bytes))?.value) as T | undefined;
+    return (await this.reader.read(key))?.value as T | undefined;
+  }
+
+  /** The values of many records, in the order of the keys. @example `const [a, b] = await store.getMany(['a', 'b'])` */
+  async getMany<T extends Output = Output>(keys: readonly string[]): Promise<(T | undefined)[]> {
+    const found = await this.reader.readMany(keys.map((key) => this.keyspace.recordKey(key)));
+    return found.map((record) => record?.value as T | undefined);
+  }
+
+  /**
+   * The value of a record, or what `load` gives, which is then stored if nobody else stored one meanwhile.
+   * Callers in this process that come while it is loading share one load; each gets a value of its own. An error of `load`
+   * reaches all of them and is not remembered; `undefined` is not stored. An outage throws and loads nothing.
+   *
+   * @example `const user = await store.getOrPut(id, () => users.findOneOrFail(id), { ttl: '5m' })`
+   */
+  async getOrPut<T extends Input & Output>(key: string, load: () => T | Promise<T>, options?: PutOptions): Promise<T> {
+    this.writer.checkOptions(options);
+    this.keyspace.recordKey(key);
+    const bytes = await this.loads.run(key, async (isCurrent) => {
+      const found = await this.reader.read(key);
+      if (found) return found.bytes;
+      const value = await load();
+      if (value === undefined) return undefined;
+      const draft = await this.writer.draft(key, value, options);
+      if (!isCurrent() || (await this.writer.writeIfAbsent(draft, this.writer.deadline()))) return draft.bytes;
+      return (await this.reader.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
+    });
+    // T says whether `undefined` is a possible result of `load`.
+    return (bytes && (await this.valueOf<T>(bytes))) as T;
+  }
+
+  /** Reads a record and deletes it in one atomic step: a one-time token is redeemed at most once. @example `const reset = await tokens.take<Reset>(token)` */
+  async take<T extends Output = Output>(key: string): Promise<T | undefined> {
+    const recordKey = this.keyspace.recordKey(key);
+    this.loads.forget(key);
+    const bytes = await this.backend.take(recordKey, this.writer.deadline());
+    return bytes && this.valueOf<T>(bytes);
+  }
+
+  /** Whether there is a record; its bytes are not looked at. @example `if (await denied.has(jti)) throw new UnauthorizedException()` */
+  async has(key: string): Promise<boolean> {
+    return this.backend.has(this.keyspace.recordKey(key), this.writer.deadline());
+  }
+
+  /** The ms a record has left; `null`: it never expires; `undefined`: there is none. @example `await store.ttl(id) // 1799998` */
+  async ttl(key: string): Promise<number | null | undefined> {
+    return this.backend.ttl(this.keyspace.recordKey(key), this.writer.deadline());
+  }
+
+  /** Lets a record live for `ttl` (default: the store's) from now on, at most up to `maxAge`; `false`: there is none. @example `await store.touch(id, '1h')` */
+  async touch(key: string, ttl?: Duration): Promise<boolean> {
+    this.keyspace.recordKey(key);
+    return this.writer.extend(key, this.writer.touchTtl(ttl), this.writer.deadline());
+  }
+
+  /** Deletes a record; `true`: it was there. @example `await sessions.delete(id) // logout` */
+  async delete(key: string): Promise<boolean> {
+    return (await this.deleteMany([key])) === 1;
+  }
+
+  /** Deletes records; the number of those that were there. Not one atomic step. @example `await store.deleteMany(['a', 'b']) // 2` */
+  async deleteMany(keys: Iterable<string>): Promise<number> {
+    const distinct = [...new Set(keys)];
+    const recordKeys = distinct.map((key) => this.keyspace.recordKey(key));
+    for (const key of distinct) this.loads.forget(key);
+    let deleted = 0;
+    for (let i = 0; i < recordKeys.length; i += BATCH) {
+      deleted += await this.backend.delete(recordKeys.slice(i, i + BATCH), this.writer.deadline());
+    }
+    return deleted;
+  }
+
+  /** All keys, without the namespace, sorted, each once. For many, see `scan`. @example `await store.keys({ tag: 'user:42' })` */
+  async keys(options?: ScanOptions): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const key of this.scan(options)) keys.push(key);
+    return keys.toSorted();
+  }
+
+  /** As `keys`, one after the other as Redis gives them, without ever blocking it. @example `for await (const key of store.scan({ prefix: 'web:' })) console.log(key)` */
+  async *scan(options?: ScanOptions): AsyncIterable<string> {
+    for await (const batch of this.reader.batches(options)) yield* batch;
+  }
+
+  /** Keys and values, as `scan` does; a record that goes meanwhile is left out. @example `for await (const [id, session] of store.entries<Session>()) …` */
+  async *entries<T extends Output = Output>(options?: ScanOptions): AsyncIterable<[string, T]> {
+    for await (const batch of this.reader.batches(options)) {
+      const found = await this.reader.readMany(batch.map((key) => this.keyspace.prefix + key));
+      for (const [i, key] of batch.entries()) if (found[i]) yield [key, found[i].value as T];
+    }
+  }
+
+  /**
+   * Deletes every record that has the tag: "sign out everywhere". None that was acknowledged before the call is
+   * readable after it, however it was extended or rewritten. The number of records deleted.
+   *
+   * @example `await sessions.deleteByTag('user:42')`
+   */
+  async deleteByTag(tag: string): Promise<number> {
+    let deleted = 0;
+    this.loads.forgetAll();
+    for await (const batch of this.tags.records(tag, this.writer.deadline)) {
+      const deadline = this.writer.deadline();
+      const done = await Promise.all(batch.map((record) => this.writer.deleteTagged(record, tag, deadline)));
+      deleted += done.filter(Boolean).length;
+    }
+    return deleted;
+  }
+
+  /** Deletes every record of this namespace, and nothing else; the number of them. @example `await store.clear()` */
+  async clear(): Promise<number> {
+    let deleted = 0;
+    this.loads.forgetAll();
+    for await (const recordKeys of this.backend.scan(this.keyspace.prefix)) {
+      deleted += await this.backend.delete(recordKeys, this.writer.deadline());
+    }
+    return deleted;
+  }
+  private async valueOf<T>(bytes: Buffer): Promise<T | undefined> {
+    return (await this.reader.decode(bytes))?.value as T | undefined;
+  }
+}

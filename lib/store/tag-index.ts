@@ -1,0 +1,80 @@
+import { NEVER } from '../backend/cache-backend.js';
+import type { CacheBackend, Expiry, IndexMember } from '../backend/cache-backend.js';
+import { CacheCommandError } from '../redis-cache.errors.js';
+import type { Keyspace } from './keyspace.js';
+import { decodeRecord } from './record.js';
+
+/**
+ * For so long a member that never expires stays in an index although its record is not there: its put may still be
+ * between its two writes. Longer than the longest `timeout`. In ms.
+ */
+const SETTLED = 15 * 60 * 1000;
+
+/** A record that has a tag. */
+export interface TaggedRecord {
+  readonly key: string;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Which records have a tag. The invariant that "sign out everywhere" rests on:
+ *
+ * **A record never outlives its membership in the index of each tag in its header.** So a record's index entries are
+ * written, with the same moment of expiry, before the record is; whoever extends a record extends its index entries
+ * first, and then only if the record's bytes (so its tags) are still those it read; and a member leaves an index only when
+ * its moment has passed. Where a writer dies or fails between the two, a stale member is left over: harmless,
+ * since what an index names is looked at before it is believed.
+ */
+export class TagIndex {
+  constructor(
+    private readonly keyspace: Keyspace,
+    private readonly backend: CacheBackend,
+  ) {}
+
+  /** Makes the indexes cover a record that is to live for `ttl` ms (`null`: for ever); returns the expiry it may have. */
+  async cover(
+    key: string,
+    tags: readonly string[],
+    ttl: number | null,
+    deadline: number,
+  ): Promise<Exclude<Expiry, 'keep'>> {
+    if (tags.length === 0) return ttl === null ? 'never' : { in: ttl };
+    const moments = await Promise.all(
+      tags.map((tag) => this.backend.addToIndex(this.keyspace.indexKey(tag), key, ttl, deadline)),
+    );
+    return ttl === null ? 'never' : { at: Math.min(...moments) };
+  }
+
+  /** The records that have the tag now, in batches. */
+  async *records(tag: string, deadline: () => number): AsyncIterable<readonly TaggedRecord[]> {
+    const index = this.keyspace.indexKey(tag);
+    for await (const members of this.backend.indexMembers(index)) {
+      const found = await Promise.all(members.map(({ member }) => this.find(member, tag, deadline())));
+      const stale = members.filter((member, i) => !found[i] && isStale(member));
+      if (stale.length > 0) await this.backend.removeFromIndex(index, stale, deadline());
+      const records = found.filter((record) => record !== undefined);
+      if (records.length > 0) yield records;
+    }
+  }
+
+  /** The record, if it has the tag. */
+  async find(key: string, tag: string, deadline: number): Promise<TaggedRecord | undefined> {
+    const bytes = await this.backend.get(this.keyspace.prefix + key, deadline).catch((error: unknown) => {
+      if (error instanceof CacheCommandError && error.reply === 'WRONGTYPE') return undefined; // nothing of ours
+      throw error;
+    });
+    return bytes && hasTag(bytes, tag) ? { key, bytes } : undefined;
+  }
+}
+
+function hasTag(bytes: Buffer, tag: string): boolean {
+  try {
+    return decodeRecord(bytes).header.tags?.includes(tag) ?? false;
+  } catch {
+    return false; // foreign bytes have no tags
+  }
+}
+
+function isStale({ score }: IndexMember): boolean {
+  return score >= NEVER && score - NEVER < Date.now() - SETTLED;
+}
