@@ -1,0 +1,229 @@
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { freePort } from '../../scripts/processes.mjs';
+
+type Direction = 'requests' | 'replies';
+type Signal = Buffer | 'end' | 'reset';
+
+/**
+ * A TCP proxy in front of a server, for faults of the network between. Bytes that it holds back are "in the network":
+ * they arrive after `resume()`, unless the side that sent them has reset its connection meanwhile.
+ */
+export class TcpProxy {
+  static async start(target: { readonly port: number }): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target.port, await freePort());
+    await proxy.listen();
+    return proxy;
+  }
+
+  /** Connections accepted since the start. */
+  accepted = 0;
+  /** Bytes passed on since the start. */
+  readonly bytes: Record<Direction, number> = { requests: 0, replies: 0 };
+
+  private readonly held = new Set<Direction>();
+  private readonly links = new Set<Link>();
+  private latency = 0;
+  private turningAway = false;
+  private replyLost: (() => void) | undefined;
+  private server: Server | undefined;
+
+  private constructor(
+    private readonly targetPort: number,
+    readonly port: number,
+  ) {}
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Connections that are open now. */
+  get open(): number {
+    return this.links.size;
+  }
+
+  /** Ends every connection and refuses new ones. */
+  async cut(): Promise<void> {
+    const server = this.server;
+    this.server = undefined;
+    const ended = server && once(server, 'close');
+    server?.close();
+    this.endConnections();
+    await ended;
+  }
+
+  /** Ends every connection; new ones are welcome. */
+  endConnections(): void {
+    for (const link of this.links) link.destroy();
+  }
+
+  /** Passes nothing on, either way, and lets everybody wait: a router that drops packets. */
+  stall(): void {
+    this.held.add('requests').add('replies');
+  }
+
+  /** Requests get through and are executed, their replies do not come. */
+  stallReplies(): void {
+    this.held.add('replies');
+  }
+
+  /**
+   * Loses one reply: the next command is executed, its answer thrown away and the connection ended. All is well after.
+   * Resolves when it has happened.
+   */
+  dropReplies(): Promise<void> {
+    return new Promise((resolve) => (this.replyLost = resolve));
+  }
+
+  /** Ends every connection, and every new one as soon as it is accepted: a balancer with nothing behind it. */
+  acceptAndClose(): void {
+    this.turningAway = true;
+    this.endConnections();
+  }
+
+  /** What is sent from now on arrives this much later, each way. */
+  delay(ms: number): void {
+    this.latency = ms;
+  }
+
+  /** Heals everything: passes on what was held back, and listens again. */
+  async resume(): Promise<void> {
+    this.held.clear();
+    this.turningAway = false;
+    this.latency = 0;
+    this.replyLost = undefined;
+    for (const link of this.links) link.flush();
+    if (this.server === undefined) await this.listen();
+  }
+
+  /** Repeating it is harmless. */
+  async stop(): Promise<void> {
+    await this.cut();
+  }
+
+  private async listen(): Promise<void> {
+    // Half-open, because an end is held back and delayed like any other byte.
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.accept(socket));
+    server.listen(this.port, '127.0.0.1');
+    await once(server, 'listening');
+    this.server = server;
+  }
+
+  private accept(client: Socket): void {
+    this.accepted += 1;
+    if (this.turningAway) {
+      client.on('error', () => undefined).destroy();
+      return;
+    }
+    const target = connect({ port: this.targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const link: Link = new Link(
+      client,
+      target,
+      (direction, signal) => this.mayPass(direction, signal, link),
+      () => this.latency,
+    );
+    this.links.add(link);
+    link.onceClosed(() => this.links.delete(link));
+  }
+
+  private mayPass(direction: Direction, signal: Signal, link: Link): boolean {
+    if (this.held.has(direction)) return false;
+    if (!Buffer.isBuffer(signal)) return true;
+    if (direction === 'replies' && this.replyLost !== undefined) {
+      this.replyLost();
+      this.replyLost = undefined;
+      link.destroy();
+      return false;
+    }
+    this.bytes[direction] += signal.length;
+    return true;
+  }
+}
+
+type Gate = (direction: Direction, signal: Signal) => boolean;
+
+/** One client's connection and ours to the server on its behalf. */
+class Link {
+  private readonly wires: readonly Wire[];
+
+  constructor(
+    private readonly client: Socket,
+    private readonly target: Socket,
+    gate: Gate,
+    latency: () => number,
+  ) {
+    this.wires = [
+      new Wire(client, target, (signal) => gate('requests', signal), latency),
+      new Wire(target, client, (signal) => gate('replies', signal), latency),
+    ];
+  }
+
+  flush(): void {
+    for (const wire of this.wires) wire.flush();
+  }
+
+  destroy(): void {
+    for (const wire of this.wires) wire.clear();
+    this.client.destroy();
+    this.target.destroy();
+  }
+
+  onceClosed(listener: () => void): void {
+    void Promise.all([closed(this.client), closed(this.target)]).then(listener);
+  }
+}
+
+/** One direction of a link: what arrives leaves in the same order, when it is due and the gate lets it pass. */
+class Wire {
+  private queue: { signal: Signal; due: number }[] = [];
+
+  constructor(
+    source: Socket,
+    private readonly sink: Socket,
+    private readonly gate: (signal: Signal) => boolean,
+    private readonly latency: () => number,
+  ) {
+    source.on('data', (chunk: Buffer) => this.arrive(chunk));
+    source.on('end', () => this.arrive('end'));
+    source.on('error', () => {
+      this.clear(); // a reset forgets what was sent and has not arrived
+      this.arrive('reset');
+    });
+  }
+
+  flush(): void {
+    for (;;) {
+      const next = this.queue[0];
+      if (next === undefined) return;
+      const wait = next.due - performance.now();
+      if (wait > 0) {
+        setTimeout(() => this.flush(), Math.ceil(wait)).unref();
+        return;
+      }
+      if (!this.gate(next.signal)) return;
+      this.queue.shift();
+      this.send(next.signal);
+    }
+  }
+
+  clear(): void {
+    this.queue = [];
+  }
+
+  private arrive(signal: Signal): void {
+    this.queue.push({ signal, due: performance.now() + this.latency() });
+    // With others before it, a timer or resume() is going to flush it.
+    if (this.queue.length === 1) this.flush();
+  }
+
+  private send(signal: Signal): void {
+    if (this.sink.destroyed) return;
+    if (signal === 'reset') this.sink.resetAndDestroy();
+    else if (signal === 'end') this.sink.end();
+    else this.sink.write(signal);
+  }
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}

@@ -1,0 +1,134 @@
+import ts from 'typescript';
+import { type Import, nodesOf, readSources, type Source } from '../support/sources.js';
+
+type Floor = 'face' | 'store' | 'backend' | 'connection' | 'options' | 'duration' | 'errors';
+
+/** What each floor may import besides itself. The face is where everything meets; errors stand on nothing. */
+const BELOW: Record<Floor, readonly Floor[]> = {
+  face: ['store', 'backend', 'connection', 'options', 'duration', 'errors'],
+  store: ['backend', 'options', 'duration', 'errors'],
+  backend: ['connection', 'options', 'duration', 'errors'],
+  connection: ['options', 'duration', 'errors'],
+  options: ['duration', 'errors'],
+  duration: ['errors'],
+  errors: [],
+};
+
+const LONGEST_FILE = 300;
+
+const sources = readSources();
+
+describe('the house', () => {
+  it('has its floors where they belong', () => {
+    expect(sources.filter(({ path }) => floorOf(path) === undefined).map(({ path }) => path)).toEqual([]);
+  });
+
+  it('imports downwards only', () => {
+    expect(
+      importsWhere((source, { file }) => {
+        const [from, to] = [floorOf(source.path), floorOf(file ?? '')];
+        return from !== undefined && to !== undefined && from !== to && !BELOW[from].includes(to);
+      }),
+    ).toEqual([]);
+  });
+
+  it('imports files that exist', () => {
+    const files = new Set(sources.map(({ path }) => path));
+    expect(importsWhere((_, { file }) => file !== undefined && !files.has(file))).toEqual([]);
+  });
+
+  it('has no import cycle, types included', () => {
+    expect(findCycle()).toBeUndefined();
+  });
+
+  it('knows Nest at its face only', () => {
+    const isNest = ({ specifier, typeOnly }: Import) => specifier.startsWith('@nestjs/') && !typeOnly;
+    expect(importsWhere(({ path }, found) => isNest(found) && !isFaceFile(path))).toEqual([]);
+  });
+
+  it('leaves the optional peer to the subpath that is about it', () => {
+    expect(
+      importsWhere(({ path }, { specifier }) => specifier === '@nestjs/terminus' && !/^lib\/health\//.test(path)),
+    ).toEqual([]);
+  });
+
+  it('runs ioredis on the lowest floor only', () => {
+    const isClient = ({ specifier, typeOnly }: Import) => /^ioredis(\/|$)/.test(specifier) && !typeOnly;
+    expect(importsWhere(({ path }, found) => isClient(found) && floorOf(path) !== 'connection')).toEqual([]);
+  });
+
+  it('has no file that is too long to read', () => {
+    const lengths = sources.map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }));
+    expect(lengths.filter(({ lines }) => lines > LONGEST_FILE)).toEqual([]);
+  });
+
+  it('exports by name, so that nothing becomes public by accident', () => {
+    for (const { path, tree } of sources.filter((source) => source.path.endsWith('/index.ts'))) {
+      for (const statement of tree.statements) {
+        const named =
+          ts.isExportDeclaration(statement) && statement.exportClause && ts.isNamedExports(statement.exportClause);
+        expect({ path, statement: statement.getText(), named: Boolean(named) }).toMatchObject({ named: true });
+      }
+    }
+  });
+
+  it('never sends a command that stalls Redis or empties what is not ours', () => {
+    const found = sources.flatMap(({ path, tree }) =>
+      [...nodesOf(tree)].filter((node) => sendsForbidden(node, path)).map((node) => `${path}: ${node.getText()}`),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+function floorOf(path: string): Floor | undefined {
+  const leaf = /^lib\/redis-cache\.(options|duration|errors)\.ts$/.exec(path)?.[1];
+  const folder = /^lib\/(store|backend|connection)\//.exec(path)?.[1];
+  return ((leaf ?? folder) as Floor | undefined) ?? (isFaceFile(path) ? 'face' : undefined);
+}
+
+function isFaceFile(path: string): boolean {
+  return /^lib\/(health\/)?[^/]+\.ts$/.test(path);
+}
+
+function importsWhere(isBad: (source: Source, found: Import) => boolean): string[] {
+  return sources.flatMap((source) =>
+    source.imports
+      .filter((found) => isBad(source, found))
+      .map(({ specifier }) => `${source.path} imports ${specifier}`),
+  );
+}
+
+function findCycle(): string[] | undefined {
+  const imports = new Map(sources.map(({ path, imports: list }) => [path, list.flatMap(({ file }) => file ?? [])]));
+  const sound = new Set<string>();
+  const visit = (path: string, trail: string[]): string[] | undefined => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+    if (sound.has(path)) return undefined;
+    for (const next of imports.get(path) ?? []) {
+      const cycle = visit(next, [...trail, path]);
+      if (cycle !== undefined) return cycle;
+    }
+    sound.add(path);
+    return undefined;
+  };
+  for (const path of imports.keys()) {
+    const cycle = visit(path, []);
+    if (cycle !== undefined) return cycle;
+  }
+  return undefined;
+}
+
+/** As a text that is a command, inside a script, or as a method of the client. (`KEYS[1]` of a script is not one.) */
+function sendsForbidden(node: ts.Node, path: string): boolean {
+  if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddle(node) || ts.isTemplateTail(node)) {
+    return (
+      /^\s*(KEYS|flushdb|FLUSHDB|flushall|FLUSHALL)\b(?!\[)/.test(node.text) ||
+      /call\(\s*["'](keys|flush)/i.test(node.text)
+    );
+  }
+  if (!ts.isPropertyAccessExpression(node)) return false;
+  if (/^flush(db|all)(Buffer)?$/i.test(node.name.text)) return true;
+  const takesPattern = ts.isCallExpression(node.parent) && node.parent.arguments.length > 0;
+  const isObject = node.expression.getText() === 'Object';
+  return node.name.text === 'keys' && takesPattern && !isObject && floorOf(path) === 'connection';
+}
