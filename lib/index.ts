@@ -20,6 +20,9 @@ export { RedisCacheModule } from './redis-cache.module.js';
 export type {
   CacheStoreBehavior,
   CacheStoreOptions,
+  EncryptionKey,
+  EncryptionOptions,
+  NearCacheOptions,
   PutOptions,
   RedisCacheModuleOptions,
   RedisLogin,

@@ -7,13 +7,19 @@ import type {
   OnApplicationShutdown,
   OnModuleInit,
 } from '@nestjs/common';
+import { filter, take } from 'rxjs';
 import type { CacheBackend } from './backend/cache-backend.js';
 import { MemoryBackend } from './backend/memory.backend.js';
 import { RedisBackend } from './backend/redis.backend.js';
 import { RedisConnection } from './connection/redis-connection.js';
+import { checkServer } from './connection/self-check.js';
 import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.options.js';
 import { getCacheStoreToken } from './redis-cache.options.js';
-import { resolveConnection, resolveDefaultStore, resolveStore } from './resolve-options.js';
+import { resolveConnection, resolveDefaultStore, resolveMaxBytes, resolveStore } from './resolve-options.js';
+import type { StoreSurroundings } from './resolve-options.js';
+import { KeyRing } from './store/encryption.js';
+import type { EncryptionSource } from './store/encryption.js';
+import type { StoreSettings } from './store/store-settings.js';
 import { RedisCacheStore } from './store/redis-cache.store.js';
 
 /**
@@ -74,31 +80,68 @@ const feature = new ConfigurableModuleBuilder<CacheStoreOptions>({ optionsInject
 /** What all stores of an application share. */
 class RedisCacheRuntime {
   readonly connection: RedisConnection;
-  readonly defaultStore: RedisCacheStore;
-  private readonly backend: CacheBackend;
-  private readonly logger = new Logger('RedisCacheModule');
-  private readonly warn = (message: string): void => this.logger.warn(message);
+  readonly #options: RedisCacheModuleOptions;
+  readonly #backend: CacheBackend;
+  readonly #logger = new Logger('RedisCacheModule');
+  #keepsForever = false;
+  /** A function that gives keys is asked once for all stores. */
+  readonly #keyRings = new Map<EncryptionSource, Promise<KeyRing>>();
 
-  constructor(private readonly options: RedisCacheModuleOptions) {
-    const resolved = resolveConnection(options, this.warn);
+  constructor(options: RedisCacheModuleOptions) {
+    const resolved = resolveConnection(options, this.#warn);
+    this.#options = options;
     this.connection = new RedisConnection(resolved);
-    this.backend =
+    this.#backend =
       resolved.address.kind === 'memory'
         ? new MemoryBackend(() => this.connection.status !== 'closed')
-        : new RedisBackend(this.connection);
-    this.defaultStore = new RedisCacheStore(resolveDefaultStore(options, this.warn), this.backend);
+        : new RedisBackend(this.connection, resolveMaxBytes(options));
   }
 
-  createStore(options: CacheStoreOptions): RedisCacheStore {
-    return new RedisCacheStore(resolveStore(options, this.options, this.warn), this.backend);
+  async createDefaultStore(): Promise<RedisCacheStore> {
+    return this.#create(await resolveDefaultStore(this.#options, this.#surroundings));
   }
 
+  async createStore(options: CacheStoreOptions): Promise<RedisCacheStore> {
+    return this.#create(await resolveStore(options, this.#options, this.#surroundings));
+  }
+
+  /** One log line for each change of the connection's status, never one for each call. */
   async open(): Promise<void> {
-    this.connection.status$.subscribe((status) => {
-      if (status === 'ready') this.logger.log('Redis is ready');
-      if (status === 'down') this.warn(`Redis is down: ${this.connection.lastError?.message ?? 'not ready in time'}`);
+    const { status$ } = this.connection;
+    status$.subscribe((status) => {
+      if (status === 'ready') this.#logger.log('Redis is ready');
+      if (status === 'down') this.#warn(`Redis is down: ${this.connection.lastError?.message ?? 'not ready in time'}`);
     });
+    status$
+      .pipe(
+        filter((status) => status === 'ready'),
+        take(1),
+      )
+      .subscribe(() => void this.#checkServer());
     await this.connection.open();
+  }
+
+  async #checkServer(): Promise<void> {
+    if (this.#backend instanceof MemoryBackend) return;
+    for (const warning of await checkServer(this.connection, this.#keepsForever)) this.#warn(warning);
+  }
+
+  #create(settings: StoreSettings): RedisCacheStore {
+    this.#keepsForever ||= settings.ttl === null;
+    return new RedisCacheStore(settings, this.#backend);
+  }
+
+  get #warn(): (message: string) => void {
+    return (message) => this.#logger.warn(message);
+  }
+
+  get #surroundings(): StoreSurroundings {
+    const openKeys = (source: EncryptionSource) => {
+      const ring = this.#keyRings.get(source) ?? KeyRing.open(source);
+      this.#keyRings.set(source, ring);
+      return ring;
+    };
+    return { warn: this.#warn, openKeys };
   }
 }
 
@@ -178,7 +221,7 @@ export class RedisCacheModule {
 
 function rootModule(core: DynamicModule, isGlobal = true): DynamicModule {
   const providers = [
-    storeProvider(RedisCacheStore, (runtime) => runtime.defaultStore),
+    storeProvider(RedisCacheStore, (runtime) => runtime.createDefaultStore()),
     storeProvider(RedisConnection, (runtime) => runtime.connection),
   ];
   return {

@@ -33,8 +33,10 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
   maxAge?: Duration;
   /** Local copies of records, kept coherent by Redis itself; see {@link NearCacheOptions}. Default: off. */
   nearCache?: boolean | NearCacheOptions;
-  /** The largest record, in bytes, from 1 to 536870912 (512 MiB, Redis' own limit). Default 8388608 (8 MiB), or what `forRoot` says. */
-  maxBytes?: number;
+  /** Seals records with AES-256-GCM; see {@link EncryptionOptions}. Default: what `forRoot` says; `false`: not this store. */
+  encryption?: false | EncryptionOptions | (() => EncryptionOptions | Promise<EncryptionOptions>);
+  /** Hides keys and tags behind a keyed hash. Needs `encryption`. `keys`, `scan` and `entries` then read the records. Default: what `forRoot` says. */
+  hashKeys?: boolean;
 }
 
 /**
@@ -47,6 +49,28 @@ export interface NearCacheOptions {
   maxEntries?: number;
   /** The oldest an answer may be whatever breaks (feed cut, server frozen, failover), from 100 ms to 1 minute; default 2 s. */
   lease?: Duration;
+}
+
+/** 32 random bytes: a Buffer, or a string in base64 (also base64url) or hex. Make one with `openssl rand -base64 32`. */
+export type EncryptionKey = string | Uint8Array;
+
+/**
+ * The keys that records are sealed with. Each store derives keys of its own from them. Given as a function, they are asked
+ * for at boot, when a record turns out to be sealed with an unknown key (at most once a second), and every minute.
+ *
+ * @example
+ * ```ts
+ * RedisCacheModule.forRoot({ encryption: { keys: [process.env.CACHE_KEY, process.env.OLD_CACHE_KEY] } });
+ * ```
+ */
+export interface EncryptionOptions {
+  /** The first seals new records, all of them open records. To rotate, put a new key in front on every instance. */
+  keys: readonly EncryptionKey[];
+  /**
+   * What `hashKeys` hashes with. Default: the last of `keys`, so dropping that one makes every record of a store with
+   * `hashKeys` unfindable, deny-lists included: give it here, and keep it, before you do.
+   */
+  hashKey?: EncryptionKey;
 }
 
 /**
@@ -88,6 +112,8 @@ export interface RedisCacheModuleOptions extends CacheStoreBehavior {
   credentials?: () => RedisLogin | Promise<RedisLogin>;
   /** The namespace of the default store. Default: `cache`. */
   namespace?: string;
+  /** The largest record of any store, in bytes, from 1 to 536870912 (512 MiB, Redis' own limit). Default: 8388608 (8 MiB). */
+  maxBytes?: number;
   /** The whole of one call, in ms up to 10 minutes: waiting for the connection, sending, the reply. Default: 2 s. */
   timeout?: Duration;
   /** `wait` (default): the application starts once Redis is ready; `background`: it starts at once. */
@@ -116,23 +142,6 @@ export interface ScanOptions {
   prefix?: string;
   /** Only records with this tag; costs as much as there are such records. */
   tag?: string;
-}
-
-/** A store's options after validation. @internal */
-export interface StoreSettings {
-  readonly namespace: string;
-  readonly ttl: number | null;
-  readonly maxAge?: number | undefined;
-  readonly sliding: boolean;
-  readonly onCorrupt: 'throw' | 'miss';
-  readonly schema?: StandardSchemaV1 | undefined;
-  readonly serializer: Serializer;
-  readonly maxBytes: number;
-  readonly nearCache?: { readonly maxEntries: number; readonly lease: number } | undefined;
-  /** The whole of one call, in ms. */
-  readonly timeout: number;
-  /** Tells the operator of something, without key or value. */
-  readonly warn: (message: string) => void;
 }
 
 /**

@@ -9,10 +9,17 @@ import type {
   CacheStoreOptions,
   RedisCacheModuleOptions,
   Serializer,
-  StoreSettings,
 } from './redis-cache.options.js';
 import { isNamespace } from './store/keyspace.js';
+import type { EncryptionSource, KeyRing } from './store/encryption.js';
 import { messagePackSerializer } from './store/serializer.js';
+import type { StoreSettings } from './store/store-settings.js';
+
+/** What resolving a store needs from outside. */
+export interface StoreSurroundings {
+  readonly warn: (message: string) => void;
+  readonly openKeys: (source: EncryptionSource) => Promise<KeyRing>;
+}
 
 const DEFAULT_URL = 'redis://localhost:6379';
 const MINUTE = 60_000;
@@ -26,12 +33,14 @@ const BEHAVIOR: Record<keyof CacheStoreBehavior, true> = {
   onCorrupt: true,
   sliding: true,
   maxAge: true,
-  maxBytes: true,
+  encryption: true,
+  hashKeys: true,
   nearCache: true,
 };
 const STORE: Record<keyof CacheStoreOptions, true> = { ...BEHAVIOR, namespace: true, name: true };
 const MODULE: Record<keyof RedisCacheModuleOptions | 'isGlobal', true> = {
   ...BEHAVIOR,
+  maxBytes: true,
   url: true,
   client: true,
   redis: true,
@@ -44,27 +53,26 @@ const MODULE: Record<keyof RedisCacheModuleOptions | 'isGlobal', true> = {
 };
 
 /** What the connection needs of the options of `forRoot`. @throws CacheConfigError */
-export function resolveConnection(options: RedisCacheModuleOptions, warn: StoreSettings['warn']): ConnectionOptions {
+export function resolveConnection(
+  options: RedisCacheModuleOptions,
+  warn: (message: string) => void,
+): ConnectionOptions {
   assertKnown(options, MODULE);
   const { client, redis = {}, credentials, startup = 'wait' } = options;
-  if (options.url !== undefined && typeof options.url !== 'string') {
-    throw new CacheConfigError('url', `must be a string, not ${typeof options.url}`);
-  }
+  const { url = DEFAULT_URL } = options;
+  ensure(typeof url === 'string', 'url', `must be a string, not ${typeof url}`);
   if (client !== undefined) {
-    if (options.url !== undefined) throw new CacheConfigError('client', 'cannot be combined with "url"');
-    if (typeof client?.sendCommand !== 'function') throw new CacheConfigError('client', 'must be an ioredis client');
+    ensure(options.url === undefined, 'client', 'cannot be combined with "url"');
+    ensure(typeof client?.sendCommand === 'function', 'client', 'must be an ioredis client');
     checkRedisOptions(client.options, 'client');
   }
-  if (!isObject(redis)) throw new CacheConfigError('redis', 'must be an object of ioredis options');
+  ensure(isObject(redis), 'redis', 'must be an object of ioredis options');
   checkRedisOptions(redis, 'redis');
-  if (credentials !== undefined && typeof credentials !== 'function') {
-    throw new CacheConfigError('credentials', 'must be a function that gives { username, password }');
-  }
-  if (startup !== 'wait' && startup !== 'background') {
-    throw new CacheConfigError('startup', `must be 'wait' or 'background'`);
-  }
+  const isLogin = credentials === undefined || typeof credentials === 'function';
+  ensure(isLogin, 'credentials', 'must be a function that gives { username, password }');
+  ensure(startup === 'wait' || startup === 'background', 'startup', `must be 'wait' or 'background'`);
   return {
-    address: parseRedisUrl(options.url ?? DEFAULT_URL),
+    address: parseRedisUrl(url),
     ...(client && { client }),
     redis,
     ...(credentials && { credentials }),
@@ -76,53 +84,70 @@ export function resolveConnection(options: RedisCacheModuleOptions, warn: StoreS
 }
 
 /** The settings of the default store. @throws CacheConfigError */
-export function resolveDefaultStore(options: RedisCacheModuleOptions, warn: StoreSettings['warn']): StoreSettings {
-  return resolve({ ...options, namespace: options.namespace ?? 'cache' }, options, warn);
+export function resolveDefaultStore(
+  options: RedisCacheModuleOptions,
+  surroundings: StoreSurroundings,
+): Promise<StoreSettings> {
+  return resolve({ ...options, namespace: options.namespace ?? 'cache' }, options, surroundings);
 }
 
 /** The settings of a store of `forFeature`, on top of what `forRoot` says for all. @throws CacheConfigError */
-export function resolveStore(
+export async function resolveStore(
   options: CacheStoreOptions,
   root: RedisCacheModuleOptions,
-  warn: StoreSettings['warn'],
-): StoreSettings {
+  surroundings: StoreSurroundings,
+): Promise<StoreSettings> {
   assertKnown(options, STORE);
   if (options.name !== undefined && (typeof options.name !== 'string' || options.name === '')) {
     throw new CacheConfigError('name', 'must be a non-empty string');
   }
-  return resolve(options, root, warn);
+  return resolve(options, root, surroundings);
 }
 
-function resolve(
+async function resolve(
   options: CacheStoreOptions,
   root: RedisCacheModuleOptions,
-  warn: StoreSettings['warn'],
-): StoreSettings {
+  { warn, openKeys }: StoreSurroundings,
+): Promise<StoreSettings> {
   const { namespace, schema, onCorrupt = 'throw', sliding = false } = options;
   const serializer = options.serializer ?? root.serializer ?? messagePackSerializer;
-  const maxBytes = options.maxBytes ?? root.maxBytes ?? 8 * MIB;
+  const encryption = options.encryption ?? root.encryption ?? false;
+  const hashKeys = options.hashKeys ?? root.hashKeys ?? false;
+  const maxBytes = resolveMaxBytes(root);
   const ttl = duration('ttl', options.ttl) ?? null;
   const maxAge = duration('maxAge', options.maxAge);
-  if (!isNamespace(namespace)) {
-    throw new CacheConfigError('namespace', 'must have 1 to 64 characters, of A-Z a-z 0-9 . _ -');
-  }
-  if (onCorrupt !== 'throw' && onCorrupt !== 'miss') {
-    throw new CacheConfigError('onCorrupt', `must be 'throw' or 'miss'`);
-  }
-  if (typeof sliding !== 'boolean') throw new CacheConfigError('sliding', 'must be true or false');
-  if (sliding && ttl === null) throw new CacheConfigError('sliding', 'needs a "ttl" that reading gives a record again');
-  if (!isSerializer(serializer)) {
-    throw new CacheConfigError('serializer', 'must have the methods serialize(value) and deserialize(bytes)');
-  }
-  if (schema !== undefined && !isStandardSchema(schema)) {
-    throw new CacheConfigError('schema', 'must be a Standard Schema, such as those of zod, valibot and arktype');
-  }
-  if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > 512 * MIB) {
-    throw new CacheConfigError('maxBytes', 'must be a whole number from 1 to 536870912 (512 MiB)');
-  }
-  const timeout = resolveTimeout(root);
-  const nearCache = resolveNearCache(options.nearCache, root);
-  return { namespace, ttl, maxAge, sliding, onCorrupt, schema, serializer, maxBytes, nearCache, timeout, warn };
+  ensure(isNamespace(namespace), 'namespace', 'must have 1 to 64 characters, of A-Z a-z 0-9 . _ -');
+  ensure(onCorrupt === 'throw' || onCorrupt === 'miss', 'onCorrupt', `must be 'throw' or 'miss'`);
+  ensure(typeof sliding === 'boolean', 'sliding', 'must be true or false');
+  ensure(!sliding || ttl !== null, 'sliding', 'needs a "ttl" that reading gives a record again');
+  ensure(isSerializer(serializer), 'serializer', 'must have the methods serialize(value) and deserialize(bytes)');
+  ensure(
+    schema === undefined || isStandardSchema(schema),
+    'schema',
+    'must be a Standard Schema, such as those of zod, valibot and arktype',
+  );
+  ensure(
+    encryption === false || isObject(encryption) || typeof encryption === 'function',
+    'encryption',
+    'must be { keys } or a function that gives them',
+  );
+  ensure(typeof hashKeys === 'boolean', 'hashKeys', 'must be true or false');
+  ensure(!hashKeys || encryption !== false, 'hashKeys', 'needs "encryption": the hash is keyed');
+  return {
+    namespace,
+    ttl,
+    maxAge,
+    sliding,
+    onCorrupt,
+    schema,
+    serializer,
+    maxBytes,
+    hashKeys,
+    nearCache: resolveNearCache(options.nearCache, root),
+    keyRing: encryption === false ? undefined : await openKeys(encryption),
+    timeout: resolveTimeout(root),
+    warn,
+  };
 }
 
 function resolveNearCache(
@@ -130,18 +155,20 @@ function resolveNearCache(
   root: RedisCacheModuleOptions,
 ): StoreSettings['nearCache'] {
   if (option === undefined || option === false) return undefined;
-  if (option !== true && !isObject(option)) throw new CacheConfigError('nearCache', 'must be true, false or an object');
+  ensure(option === true || isObject(option), 'nearCache', 'must be true, false or an object');
   const { maxEntries = 10_000, lease: leaseOption = 2000 } = option === true ? {} : option;
   const lease = toMilliseconds(leaseOption);
-  if (!Number.isInteger(maxEntries) || maxEntries < 1) {
-    throw new CacheConfigError('nearCache.maxEntries', 'must be a whole number from 1');
-  }
-  if (lease === undefined || lease < 100 || lease > MINUTE) {
-    throw new CacheConfigError('nearCache.lease', 'must be from 100 ms to 1 minute');
-  }
+  ensure(isWholeNumber(maxEntries, 2 ** 24), 'nearCache.maxEntries', 'must be a whole number from 1 to 16777216');
+  ensure(lease !== undefined && lease >= 100 && lease <= MINUTE, 'nearCache.lease', 'must be from 100 ms to 1 minute');
   const isCluster = root.client ? 'nodes' in root.client : parseRedisUrl(root.url ?? DEFAULT_URL).kind === 'cluster';
-  if (isCluster) throw new CacheConfigError('nearCache', 'is not available on a Redis Cluster yet');
+  ensure(!isCluster, 'nearCache', 'is not available on a Redis Cluster yet');
   return { maxEntries, lease };
+}
+
+/** The size limit of records, in bytes. @throws CacheConfigError */
+export function resolveMaxBytes({ maxBytes = 8 * MIB }: RedisCacheModuleOptions): number {
+  ensure(isWholeNumber(maxBytes, 512 * MIB), 'maxBytes', 'must be a whole number from 1 to 536870912 (512 MiB)');
+  return maxBytes;
 }
 
 function resolveTimeout({ timeout }: RedisCacheModuleOptions): number {
@@ -163,6 +190,14 @@ function assertKnown(options: unknown, known: Readonly<Record<string, true>>): v
   if (unknown) {
     throw new CacheConfigError(unknown, `is unknown; the options are ${Object.keys(known).join(', ')}`);
   }
+}
+
+function ensure(holds: boolean, option: string, problem: string): asserts holds {
+  if (!holds) throw new CacheConfigError(option, problem);
+}
+
+function isWholeNumber(value: unknown, most: number): value is number {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= most;
 }
 
 function isObject(value: unknown): value is object {

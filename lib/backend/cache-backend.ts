@@ -54,8 +54,9 @@ export interface CacheBackend {
 
   /**
    * Adds `member` to the index, for `ttl` ms from now (`null`: for ever), and returns its score: the moment of Redis' clock
-   * until which it is promised to stay. A member's score never sinks, the index lives as long as its last member, and
-   * members whose moment has passed are trimmed.
+   * until which it is promised to stay. A member's score never sinks; that of one that stays for ever tells when it was
+   * last added, with whatever ttl. The index lives as long as its last member, and members whose moment has passed are
+   * trimmed (on a Cluster some seconds later, since the clocks of nodes differ).
    */
   addToIndex(index: string, member: string, ttl: number | null, deadline: number): Promise<number>;
 

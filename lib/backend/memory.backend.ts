@@ -82,7 +82,8 @@ export class MemoryBackend implements CacheBackend {
     this.assertOpen();
     const members = this.trim(index);
     const score = Date.now() + (ttl ?? NEVER);
-    members.set(member, Math.max(score, members.get(member) ?? 0));
+    const isEternal = (members.get(member) ?? 0) >= NEVER;
+    members.set(member, Math.max(isEternal ? Date.now() + NEVER : score, members.get(member) ?? 0));
     this.indexes.set(index, members);
     return score;
   }

@@ -14,16 +14,19 @@ interface Batch {
   readonly readers: Map<string, Reader[]>;
 }
 
-type Fetch = (keys: readonly string[], deadline: number) => Promise<readonly (Buffer | undefined)[]>;
+/** What there is under one key. A promise may fail on its own: a key of another type is no fault of the other readers. */
+export type Fetched = Buffer | undefined | Promise<Buffer | undefined>;
+
+type Fetch = (keys: readonly string[], deadline: number) => Promise<readonly Fetched[]>;
 
 /**
- * Turns the `get`s of one turn of the event loop into as few commands as possible. Equal keys are fetched once; their
- * readers get the same bytes, and decode a value of their own from them.
+ * Turns the `get`s of one turn of the event loop into as few commands as possible. Equal keys are fetched once; each
+ * reader gets bytes of its own, since a serializer may give them out as they are.
  */
 export class ReadBatcher {
   private batch: Batch | undefined;
 
-  /** `fetch` answers keys in their order; its error goes to every reader of the batch. */
+  /** `fetch` answers keys in their order; if it fails as a whole, its error goes to every reader of the batch. */
   constructor(private readonly fetch: Fetch) {}
 
   get(key: string, deadline: number): Promise<Buffer | undefined> {
@@ -60,12 +63,20 @@ export class ReadBatcher {
     try {
       const found = await this.fetch([...readers.keys()], deadline);
       let index = 0;
-      for (const group of readers.values()) {
-        for (const reader of group) reader.resolve(found[index]);
-        index++;
-      }
+      for (const group of readers.values()) void deliver(found[index++], group);
     } catch (error) {
       for (const group of readers.values()) for (const reader of group) reader.reject(error);
     }
+  }
+}
+
+async function deliver(fetched: Fetched, [first, ...others]: readonly Reader[]): Promise<void> {
+  try {
+    const bytes = await fetched;
+    for (const reader of others) reader.resolve(bytes && Buffer.from(bytes));
+    first?.resolve(bytes);
+  } catch (error) {
+    for (const reader of others) reader.reject(error);
+    first?.reject(error);
   }
 }

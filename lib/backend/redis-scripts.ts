@@ -17,34 +17,42 @@ return 1
 const TRIM = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[1]))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[1]))
 `;
 
-/** KEYS: index. ARGV: clock skew in ms, member, ttl in ms or ''. → the member's new score. */
+// In the millisecond of its expiry Redis still gives a record, so the index is there one longer.
+const LIVE_AS_LONG_AS_LAST = `
+local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
+if last and last >= ${NEVER} then
+  redis.call('PERSIST', KEYS[1])
+elseif last then
+  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last + ARGV[1] + 1))
+end
+`;
+
+/** KEYS: index. ARGV: clock skew in ms, member, ttl in ms or ''. → the moment until which the member stays at least. */
 export const ADD_TO_INDEX = script(`
 ${TRIM}
 local ttl = tonumber(ARGV[3])
-local score = string.format('%.0f', now + (ttl or ${NEVER}))
-redis.call('ZADD', KEYS[1], 'GT', score, ARGV[2])
-local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
-if last >= ${NEVER} then
-  redis.call('PERSIST', KEYS[1])
-else
-  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last + ARGV[1]))
-end
-return score
+local score = now + (ttl or ${NEVER})
+-- Who is there for ever stays so, and must show that it is being written again, or it might be taken for a stale one.
+local isEternal = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[2]) or 0) >= ${NEVER}
+redis.call('ZADD', KEYS[1], 'GT', string.format('%.0f', isEternal and now + ${NEVER} or score), ARGV[2])
+${LIVE_AS_LONG_AS_LAST}
+return string.format('%.0f', score)
 `);
 
 /** KEYS: index. ARGV: clock skew in ms. */
 export const TRIM_INDEX = script(TRIM);
 
-/** KEYS: index. ARGV: member, score, member, score, … */
+/** KEYS: index. ARGV: clock skew in ms, member, score, member, score, … */
 export const REMOVE_FROM_INDEX = script(`
-for i = 1, #ARGV, 2 do
+for i = 2, #ARGV, 2 do
   if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or 'nan') == tonumber(ARGV[i + 1]) then
     redis.call('ZREM', KEYS[1], ARGV[i])
   end
 end
+${LIVE_AS_LONG_AS_LAST}
 `);
 
 function script(source: string): RedisScript {

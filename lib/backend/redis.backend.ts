@@ -4,11 +4,16 @@ import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { CacheBackend, Change, Expiry, IndexMember, Invalidations } from './cache-backend.js';
 import { ReadBatcher } from './read-batcher.js';
+import type { Fetched } from './read-batcher.js';
 import { ADD_TO_INDEX, COMPARE_AND_SET, REMOVE_FROM_INDEX, TRIM_INDEX } from './redis-scripts.js';
 import type { RedisScript } from './redis-scripts.js';
 
+/** Redis' own limit (proto-max-bulk-len). */
+const LARGEST_VALUE = 512 * 2 ** 20;
 /** Keys that one SCAN looks at: about 0.3 ms of Redis' time. */
 const SCAN_COUNT = 1000;
+/** Members that one look at an index gives. */
+const INDEX_COUNT = 1000;
 /** How often a walk begins again after losing its connection. */
 const WALK_RESTARTS = 3;
 /** Keys that one DEL names. */
@@ -22,7 +27,11 @@ const CLUSTER_CLOCK_SKEW = 5000;
 export class RedisBackend implements CacheBackend {
   private readonly batcher = new ReadBatcher((keys, deadline) => this.fetch(keys, deadline));
 
-  constructor(private readonly connection: RedisConnection) {}
+  constructor(
+    private readonly connection: RedisConnection,
+    /** A value that is larger is cut off one byte later where it can be, instead of being sent to us whole. */
+    private readonly maxBytes: number = LARGEST_VALUE,
+  ) {}
 
   get(key: string, deadline: number): Promise<Buffer | undefined> {
     return this.batcher.get(key, deadline);
@@ -83,21 +92,29 @@ export class RedisBackend implements CacheBackend {
   async *indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {
     const seen = new Set<string>();
     await this.run(TRIM_INDEX, index, [this.skew], this.connection.call(false).deadline);
-    const walk = this.walk((cursor) => ['ZSCAN', index, cursor, 'COUNT', String(SCAN_COUNT)], index);
-    for await (const found of walk) {
+    // By score, not by ZSCAN: its cursors mean nothing to the server that a failover brings in, while scores never sink,
+    // so that whoever is in the index during the whole walk has been seen or is still ahead.
+    for (let from = '-inf', count = INDEX_COUNT; ;) {
+      const page = ['BYSCORE', 'LIMIT', '0', String(count), 'WITHSCORES'];
+      const reply = await this.connection.send(['ZRANGE', index, from, '+inf', ...page], this.connection.call(true));
+      const found = (reply as readonly RedisReply[]).map(String);
       const fresh: IndexMember[] = [];
       for (let i = 0; i + 1 < found.length; i += 2) {
-        const member = String(found[i]);
+        const member = found[i] ?? '';
         if (!seen.has(member)) fresh.push({ member, score: Number(found[i + 1]) });
         seen.add(member);
       }
       if (fresh.length > 0) yield fresh;
+      const last = found.at(-1);
+      if (last === undefined || found.length < 2 * count) return;
+      count = last === from ? 2 * count : INDEX_COUNT; // a page may end amid members of one score
+      from = last;
     }
   }
 
   async removeFromIndex(index: string, members: readonly IndexMember[], deadline: number): Promise<void> {
     const pairs = members.flatMap(({ member, score }) => [member, String(score)]);
-    await this.run(REMOVE_FROM_INDEX, index, pairs, deadline);
+    await this.run(REMOVE_FROM_INDEX, index, [this.skew, ...pairs], deadline);
   }
 
   watch(prefix: string, lease: number, onInvalid: (key: string | undefined) => void): Invalidations {
@@ -105,26 +122,26 @@ export class RedisBackend implements CacheBackend {
   }
 
   /** The bytes under keys, in their order. */
-  private async fetch(keys: readonly string[], deadline: number): Promise<(Buffer | undefined)[]> {
-    const one = async (key: string) => toBytes(await this.read(['GET', key], deadline));
-    if (keys.length === 1 || this.connection.isCluster) return Promise.all(keys.map(one));
+  private async fetch(keys: readonly string[], deadline: number): Promise<Fetched[]> {
+    const one = (key: string) => this.fetchOne(key, deadline);
+    if (keys.length === 1 || this.connection.isCluster) return keys.map(one);
     const replies = await this.read(['MGET', ...keys], deadline);
     const found = (replies as readonly RedisReply[]).map(toBytes);
     // MGET says null of a key of another type, too: what it does not find is looked for again, unless nothing is there.
     const missing = keys.filter((_, i) => found[i] === undefined);
     if (missing.length === 0 || (await this.read(['EXISTS', ...missing], deadline)) === 0) return found;
-    return Promise.all(found.map(async (bytes, i) => bytes ?? one(keys[i] ?? '')));
+    return found.map((bytes, i) => bytes ?? one(keys[i] ?? ''));
   }
 
   /**
-   * The pages of a SCAN over all masters, or of a scan of one key. A cursor means something only to the server that gave
-   * it: when a connection is lost the walk begins again on the next one, and the caller sees some elements twice.
+   * The pages of a SCAN over all masters. A cursor means something only to the server that gave it: when a connection is
+   * lost the walk begins again on the next one, and the caller sees some elements twice.
    */
-  private async *walk(command: (cursor: string) => RedisCommand, key?: string): AsyncIterable<readonly Buffer[]> {
+  private async *walk(command: (cursor: string) => RedisCommand): AsyncIterable<readonly Buffer[]> {
     for (let restarts = 0; ; restarts++) {
       try {
         const masters = await this.connection.masters(this.connection.call(true));
-        for (const node of key && this.connection.isCluster ? [undefined] : masters) {
+        for (const node of masters) {
           for (let cursor = '0', done = false; !done; done = cursor === '0') {
             const reply = await this.connection.send(command(cursor), this.connection.call(cursor === '0'), node);
             const [next, found] = reply as readonly [Buffer, readonly Buffer[]];
@@ -138,6 +155,12 @@ export class RedisBackend implements CacheBackend {
         if (!lost || restarts === WALK_RESTARTS) throw error;
       }
     }
+  }
+
+  /** GETRANGE is as fast as GET, but also says '' of a key that is not there. */
+  private async fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
+    const bytes = toBytes(await this.read(['GETRANGE', key, '0', String(this.maxBytes)], deadline));
+    return bytes?.length === 0 && !(await this.has(key, deadline)) ? undefined : bytes;
   }
 
   private get skew(): string {

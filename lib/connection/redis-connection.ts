@@ -5,8 +5,7 @@ import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
 import { InFlight } from './in-flight.js';
 import { InvalidationFeed } from './invalidation-feed.js';
-import { createClient } from './redis-client.js';
-import type { RedisClient, RedisCredentials } from './redis-client.js';
+import { createClient, type RedisClient, type RedisCredentials } from './redis-client.js';
 import type { RedisCommand, RedisReply } from './redis-command.js';
 import { describe, toRefusal } from './redis-failures.js';
 import { RedisLink } from './redis-link.js';
@@ -72,7 +71,9 @@ export class RedisConnection {
   private readonly statuses = new BehaviorSubject<ConnectionStatus>('connecting');
   private readonly waitingRoom = new WaitingRoom();
   private readonly inFlight = new InFlight();
-  private link: RedisLink | undefined;
+  /** Holds the password: a private name is invisible to `inspect` and JSON. */
+  readonly #options: ConnectionOptions;
+  #link: RedisLink | undefined;
   private opening: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
   private failure: Error | undefined;
@@ -85,7 +86,8 @@ export class RedisConnection {
   readonly feed: InvalidationFeed;
 
   /** @internal */
-  constructor(private readonly options: ConnectionOptions) {
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
     this.feed = new InvalidationFeed(options.warn);
     this.status$ = this.statuses.pipe(distinctUntilChanged());
   }
@@ -110,7 +112,7 @@ export class RedisConnection {
    * ```
    */
   async ping(): Promise<'PONG'> {
-    if (this.options.address.kind !== 'memory') await this.send(['PING'], this.call(true));
+    if (this.#options.address.kind !== 'memory') await this.send(['PING'], this.call(true));
     else if (this.status !== 'ready') throw this.notSent();
     return 'PONG';
   }
@@ -138,7 +140,7 @@ export class RedisConnection {
 
   /** A call that begins now. @internal */
   call(repeatable: boolean): Call {
-    return { deadline: performance.now() + this.options.timeout, repeatable };
+    return { deadline: performance.now() + this.#options.timeout, repeatable };
   }
 
   /**
@@ -149,7 +151,7 @@ export class RedisConnection {
    */
   async send(command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
     for (let attempt = 1; ; attempt++) {
-      const link = this.link ?? (await this.nextLink(call));
+      const link = this.#link ?? (await this.nextLink(call));
       try {
         return await this.inFlight.send(link, command, call.deadline, node);
       } catch (error) {
@@ -163,18 +165,18 @@ export class RedisConnection {
 
   /** The nodes that together hold all keys, each key once. @internal */
   async masters(call: Call): Promise<readonly RedisNode[]> {
-    return (this.link ?? (await this.nextLink(call))).masters();
+    return (this.#link ?? (await this.nextLink(call))).masters();
   }
 
   /** Whether keys live in slots, so that a command may name only keys of one slot. @internal */
   get isCluster(): boolean {
-    return this.link?.isCluster ?? this.options.address.kind === 'cluster';
+    return this.#link?.isCluster ?? this.#options.address.kind === 'cluster';
   }
 
   private async start(): Promise<void> {
     if (this.closing) throw this.notSent('closed');
-    if (this.options.address.kind === 'memory') return this.become('ready');
-    const { startup, startupTimeout } = this.options;
+    if (this.#options.address.kind === 'memory') return this.become('ready');
+    const { startup, startupTimeout } = this.#options;
     this.supervised = this.supervise();
     const started = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -205,21 +207,21 @@ export class RedisConnection {
       try {
         const link = await this.connect();
         failures = 0;
-        this.link = link;
+        this.#link = link;
         this.become('ready');
         this.feed.follow(link);
         this.fail(await link.ended);
       } catch (error) {
-        const refusal = this.options.client ? undefined : toRefusal(error);
+        const refusal = this.#options.client ? undefined : toRefusal(error);
         this.fail(refusal ?? error);
-        if (refusal && !this.wasReady && !this.options.credentials) return this.become('down');
+        if (refusal && !this.wasReady && !this.#options.credentials) return this.become('down');
       }
       if (!this.closing) await delay(backoff(failures++), undefined, this.abort).catch(() => undefined);
     }
   }
 
   private async connect(): Promise<RedisLink> {
-    const { address, redis, client, credentials, timeout } = this.options;
+    const { address, redis, client, credentials, timeout } = this.#options;
     const attemptTimeout = Math.max(timeout, 1000);
     const { signal } = this.abort;
     if (client) return RedisLink.adopt(client, signal);
@@ -229,7 +231,7 @@ export class RedisConnection {
 
   /** The link is gone, or could not be had. */
   private fail(error: unknown): void {
-    this.link = undefined;
+    this.#link = undefined;
     this.failure =
       error instanceof CacheConfigError ? error : describe(error ?? new Error('the connection was closed'));
     if (this.status === 'ready') this.become('down');
@@ -248,13 +250,13 @@ export class RedisConnection {
   }
 
   private async stop(): Promise<void> {
-    const link = this.link;
-    const until = performance.now() + this.options.timeout;
+    const link = this.#link;
+    const until = performance.now() + this.#options.timeout;
     // What waits for a connection that is not there will not get it any more; what was sent may still be answered.
     if (!link) this.become('closed');
     await this.inFlight.drain(until);
     this.become('closed');
-    this.link = undefined;
+    this.#link = undefined;
     link?.close(!this.inFlight.isEmpty);
     this.abort.abort();
     // Asking a silent Sentinel cannot be cut short; its sockets close by themselves.
@@ -264,7 +266,7 @@ export class RedisConnection {
   private async nextLink(call: Call): Promise<RedisLink> {
     for (;;) {
       if (this.status === 'closed') throw this.notSent('closed');
-      if (this.link) return this.link;
+      if (this.#link) return this.#link;
       const until = this.status === 'down' ? Math.min(call.deadline, this.blipEnd) : call.deadline;
       if (!(await this.waitingRoom.wait(until - performance.now()))) throw this.notSent();
     }
@@ -272,14 +274,14 @@ export class RedisConnection {
 
   /** Until when a call waits out the interruption that is going on. */
   private get blipEnd(): number {
-    return this.downSince + this.options.timeout * BLIP;
+    return this.downSince + this.#options.timeout * BLIP;
   }
 
   private mayRetry(failure: CacheUnavailableError, call: Call, attempt: number): boolean {
     if (failure.reason !== 'disconnected' || performance.now() + RETRY_PAUSE >= call.deadline) return false;
     if (failure.outcome === 'unknown') return call.repeatable && attempt === 1;
-    const begun = call.deadline - this.options.timeout;
-    return performance.now() - begun < this.options.timeout * BLIP;
+    const begun = call.deadline - this.#options.timeout;
+    return performance.now() - begun < this.#options.timeout * BLIP;
   }
 
   private notSent(reason: 'disconnected' | 'closed' = 'disconnected'): CacheUnavailableError {

@@ -1,9 +1,9 @@
 import { CacheArgumentError } from '../redis-cache.errors.js';
 
 /** The longest key or tag, in bytes of UTF-8. */
-export const LONGEST_KEY = 512;
+const LONGEST_KEY = 512;
 /** The most tags one record may have: they all stand in its header. */
-export const MOST_TAGS = 64;
+const MOST_TAGS = 64;
 
 /** 1 to 64 of these; no ':' or '#', so that the first of them always ends the namespace. */
 const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/;
@@ -12,49 +12,74 @@ export function isNamespace(name: unknown): name is string {
   return typeof name === 'string' && NAMESPACE.test(name);
 }
 
-/** @throws CacheArgumentError unless `text` is a non-empty, well-formed string of at most 512 bytes; it is not shown */
-export function assertName(what: 'key' | 'tag', text: unknown): asserts text is string {
-  if (typeof text !== 'string') throw new CacheArgumentError(`${what}: must be a string, not ${typeof text}`);
-  if (text === '') throw new CacheArgumentError(`${what}: must not be empty`);
-  // A string of n units has at most 3n bytes, so that short ones, which is nearly all, need not be measured.
-  if (text.length > LONGEST_KEY / 3 && Buffer.byteLength(text) > LONGEST_KEY) {
-    throw new CacheArgumentError(`${what}: must not be longer than ${LONGEST_KEY} bytes`);
-  }
-  if (!text.isWellFormed())
-    throw new CacheArgumentError(`${what}: must be well-formed Unicode (it has a lone surrogate)`);
+/** Hides keys and tags from whoever can read Redis. */
+export interface NameHash {
+  hash(what: 'key' | 'tag', text: string): string;
 }
 
-/** The tags as given, without repetitions. */
-export function toTags(tags: unknown): readonly string[] {
-  if (!Array.isArray(tags)) throw new CacheArgumentError('tags: must be an array of strings');
-  const distinct = [...new Set(tags as unknown[])];
-  if (distinct.length > MOST_TAGS) throw new CacheArgumentError(`tags: must not be more than ${MOST_TAGS}`);
-  for (const tag of distinct) assertName('tag', tag);
-  return distinct as string[];
-}
-
-/** Where the records and tag indexes of one namespace lie in Redis. */
+/**
+ * Where records and tag indexes lie in Redis: a record at `<namespace>:<id>`, an index at `<namespace>#<tag id>`. The id
+ * of a key is the key itself, or its keyed hash; likewise that of a tag. Members of indexes and tags in headers are ids.
+ */
 export class Keyspace {
   readonly prefix: string;
 
-  constructor(private readonly namespace: string) {
+  constructor(
+    private readonly namespace: string,
+    private readonly names?: NameHash,
+  ) {
     this.prefix = `${namespace}:`;
   }
 
-  /** The Redis key of a record. @throws CacheArgumentError for a bad key */
-  recordKey(key: string): string {
+  /** Whether a key can be told from its id. */
+  get isReadable(): boolean {
+    return this.names === undefined;
+  }
+
+  /** @throws CacheArgumentError for a bad key */
+  id(key: string): string {
     assertName('key', key);
-    return this.prefix + key;
+    return this.names ? this.names.hash('key', key) : key;
   }
 
-  /** The Redis key of a tag's index. @throws CacheArgumentError for a bad tag */
-  indexKey(tag: string): string {
-    assertName('tag', tag);
-    return `${this.namespace}#${tag}`;
+  /** The Redis key of a record, from its id. */
+  recordKey(id: string): string {
+    return this.prefix + id;
   }
 
-  /** The key of a record, from its Redis key. */
-  keyOf(recordKey: string): string {
+  /** The id of a record, from its Redis key. */
+  idOf(recordKey: string): string {
     return recordKey.slice(this.prefix.length);
   }
+
+  /** @throws CacheArgumentError for a bad tag */
+  tagId(tag: string): string {
+    assertName('tag', tag);
+    return this.names ? this.names.hash('tag', tag) : tag;
+  }
+
+  /** The ids of tags, without repetitions. @throws CacheArgumentError */
+  tagIds(tags: unknown): readonly string[] {
+    if (!Array.isArray(tags)) throw new CacheArgumentError('tags: must be an array of strings');
+    const distinct = [...new Set(tags as string[])];
+    if (distinct.length > MOST_TAGS) throw new CacheArgumentError(`tags: must not be more than ${MOST_TAGS}`);
+    return distinct.map((tag) => this.tagId(tag));
+  }
+
+  /** The Redis key of a tag's index. */
+  indexKey(tagId: string): string {
+    return `${this.namespace}#${tagId}`;
+  }
+}
+
+/** A non-empty, well-formed string of at most 512 bytes; what it says is not shown. */
+function assertName(what: 'key' | 'tag', text: unknown): asserts text is string {
+  const refuse = (problem: string) => new CacheArgumentError(`${what}: ${problem}`);
+  if (typeof text !== 'string') throw refuse(`must be a string, not ${typeof text}`);
+  if (text === '') throw refuse('must not be empty');
+  // A string of n units has at most 3n bytes, so that short ones, which is nearly all, need not be measured.
+  if (text.length > LONGEST_KEY / 3 && Buffer.byteLength(text) > LONGEST_KEY) {
+    throw refuse(`must not be longer than ${LONGEST_KEY} bytes`);
+  }
+  if (!text.isWellFormed()) throw refuse('must be well-formed Unicode (it has a lone surrogate)');
 }

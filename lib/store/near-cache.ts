@@ -2,6 +2,7 @@ import type { Invalidations } from '../backend/cache-backend.js';
 
 /** A local copy of a record. Moments are of `performance.now()`. */
 export interface NearEntry {
+  readonly id: string;
   /** Deeply frozen, to be handed out as it is; `undefined`: decode `bytes` anew for each caller. */
   readonly value: unknown;
   readonly bytes: Buffer;
@@ -63,10 +64,10 @@ export class NearCache {
   }
 
   /** Keeps what a flight brought, unless its key was invalidated meanwhile. */
-  keep(id: string, flight: Flight, entry: NearEntry): void {
+  keep(flight: Flight, entry: NearEntry): void {
     if (flight.void) return;
-    this.entries.delete(id);
-    this.entries.set(id, entry);
+    this.entries.delete(entry.id);
+    this.entries.set(entry.id, entry);
     if (this.entries.size <= this.maxEntries) return;
     const [leastRecentlyUsed] = this.entries.keys();
     if (leastRecentlyUsed !== undefined) this.entries.delete(leastRecentlyUsed);

@@ -1,5 +1,6 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
-import type { StoreSettings } from '../redis-cache.options.js';
+
+import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
 import { NearCache } from './near-cache.js';
 
@@ -13,7 +14,7 @@ export function openNearCache(
   const { lease, maxEntries } = nearCache;
   const feed = backend.watch(keyspace.prefix, lease, (recordKey) => {
     if (recordKey === undefined) near?.forgetAll();
-    else near?.forget(keyspace.keyOf(recordKey));
+    else near?.forget(keyspace.idOf(recordKey));
   });
   const near = feed && new NearCache(feed, lease, maxEntries);
   return near;
@@ -24,7 +25,7 @@ export function forgettingWrites(backend: CacheBackend, near: NearCache, keyspac
   /** A read that began before the answer may have been carried out before the write, so it is void then, too. */
   const changing = async <T>(recordKeys: readonly string[], write: () => Promise<T>): Promise<T> => {
     const forget = () => {
-      for (const recordKey of recordKeys) near.forget(keyspace.keyOf(recordKey));
+      for (const recordKey of recordKeys) near.forget(keyspace.idOf(recordKey));
     };
     forget();
     try {

@@ -1,65 +1,68 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
-import type { StoreSettings } from '../redis-cache.options.js';
-import { decodeRecord, encodeHead, encodeRecord } from './record.js';
-import type { RecordHeader } from './record.js';
 
-/** A value read from a record. */
+import type { StoreSettings } from './store-settings.js';
+import { UnknownKeyError } from './encryption.js';
+import type { RecordCipher } from './encryption.js';
+import type { Keyspace } from './keyspace.js';
+import { decodeRecord, encodeHead, encodeRecord } from './record.js';
+import type { RecordHeader, RecordParts } from './record.js';
+
+/** A record that was read, and what it says. */
 export interface Decoded {
+  readonly key: string;
   readonly value: unknown;
+  readonly header: RecordHeader;
+  readonly bytes: Buffer;
 }
 
-/** Between the values callers see and the bytes of records: schema, serializer, size limit. */
+/** Between the values callers see and the bytes of records: schema, serializer, encryption, size limit. */
 export class RecordCodec {
-  constructor(private readonly settings: StoreSettings) {}
+  constructor(
+    private readonly settings: StoreSettings,
+    private readonly keyspace: Keyspace,
+    private readonly cipher: RecordCipher | undefined,
+  ) {}
 
-  /** @throws CacheArgumentError if the value cannot be stored */
-  async encode(value: unknown, header: RecordHeader): Promise<Buffer> {
+  /** The bytes of a record. @throws CacheArgumentError if the value cannot be stored */
+  async encode(key: string, id: string, value: unknown, header: RecordHeader): Promise<Buffer> {
     if (value === undefined || typeof value === 'function') {
       throw new CacheArgumentError(`value: ${typeof value} cannot be stored (null can)`);
     }
     const { schema, maxBytes } = this.settings;
-    if (schema) {
-      const { issues } = await schema['~standard'].validate(value);
-      if (issues)
-        throw new CacheArgumentError(`value: refused by the schema: ${paths(issues)}`, {
-          issues: publicIssues(issues),
-        });
-    }
-    const bytes = encodeRecord(encodeHead(header, false), this.serialize(value));
-    if (bytes.length <= maxBytes) return bytes;
-    throw new CacheArgumentError(`value: takes ${bytes.length} bytes, more than "maxBytes" (${maxBytes}) allows`);
+    const issues = schema && (await schema['~standard'].validate(value)).issues;
+    if (issues) throw new CacheArgumentError(`value: refused by the schema: ${places(issues)}`, { issues });
+    const head = encodeHead(header, this.cipher !== undefined);
+    const payload = this.seal(key, id, head, this.serialize(value));
+    const size = head.length + payload.length;
+    if (size <= maxBytes) return encodeRecord(head, payload);
+    throw new CacheArgumentError(`value: takes ${size} bytes, more than "maxBytes" (${maxBytes}) allows`);
   }
 
   /**
-   * The value; `undefined` only for a bad record in a store with `onCorrupt: 'miss'`.
+   * At once unless a schema or new keys must be waited for.
    *
-   * @throws CacheCorruptError
+   * @throws CacheCorruptError; gives `undefined` instead in a store with `onCorrupt: 'miss'`
    */
-  decode(bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
-    const { schema } = this.settings;
+  decode(id: string, bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
     try {
-      const value = this.open(bytes);
-      if (!schema) return { value };
-      return this.validate(schema, value).catch((error: unknown) => this.corrupt(error));
+      const decoded = this.read(id, bytes);
+      if (!(decoded instanceof Promise) && !this.settings.schema) return decoded;
+      return this.validate(decoded).catch((error: unknown) => this.corrupt(error));
     } catch (error) {
       return this.corrupt(error);
     }
   }
 
-  /** What a record knows of itself; `undefined` only for a bad record in a store with `onCorrupt: 'miss'`. */
-  header(bytes: Buffer): RecordHeader | undefined {
+  /** What a record knows of itself, without its value; throws as `decode` does. */
+  async header(id: string, bytes: Buffer): Promise<RecordHeader | undefined> {
     try {
-      return decodeRecord(bytes).header;
+      const parts = this.parts(bytes);
+      await this.unseal(id, parts); // which proves the header, too
+      return parts.header;
     } catch (error) {
       return this.corrupt(error);
     }
-  }
-
-  private async validate(schema: StandardSchemaV1, value: unknown): Promise<Decoded> {
-    const result = await schema['~standard'].validate(value);
-    if (!result.issues) return { value: result.value };
-    throw new CacheCorruptError(`the record does not match the schema of the store: ${paths(result.issues)}`);
   }
 
   private corrupt(error: unknown): undefined {
@@ -68,15 +71,74 @@ export class RecordCodec {
     return undefined;
   }
 
-  private open(bytes: Buffer): unknown {
-    const { payload, sealed } = decodeRecord(bytes);
-    if (sealed) throw new CacheCorruptError('the record is encrypted, and the store has no keys');
+  private parts(bytes: Buffer): RecordParts {
+    const { maxBytes } = this.settings;
+    if (bytes.length > maxBytes) throw new CacheCorruptError(`the record is larger than "maxBytes" (${maxBytes})`);
+    const parts = decodeRecord(bytes);
+    if (parts.sealed && !this.cipher) throw new CacheCorruptError('the record is encrypted, and the store has no keys');
+    if (!parts.sealed && this.cipher) throw new CacheCorruptError('the record is not encrypted');
+    return parts;
+  }
+
+  private async validate(reading: Decoded | Promise<Decoded>): Promise<Decoded> {
+    const decoded = await reading;
+    const result = await this.settings.schema?.['~standard'].validate(decoded.value);
+    if (!result) return decoded;
+    if (!result.issues) return { ...decoded, value: result.value };
+    throw new CacheCorruptError(`the record does not match the schema of the store: ${places(result.issues)}`);
+  }
+
+  private read(id: string, bytes: Buffer): Decoded | Promise<Decoded> {
+    const parts = this.parts(bytes);
+    const plain = this.unseal(id, parts);
+    if (plain instanceof Promise) return plain.then((opened) => this.deserialize(id, bytes, parts, opened));
+    return this.deserialize(id, bytes, parts, plain);
+  }
+
+  private deserialize(id: string, bytes: Buffer, { header }: RecordParts, plain: Buffer): Decoded {
+    const nameEnd = this.cipher ? 2 + plain.readUInt16BE() : 0;
+    const key = this.keyspace.isReadable ? id : plain.toString('utf8', 2, nameEnd);
     try {
-      return this.settings.serializer.deserialize(payload);
+      return { key, value: this.settings.serializer.deserialize(plain.subarray(nameEnd)), header, bytes };
     } catch {
       // What the serializer says may quote the bytes.
       throw new CacheCorruptError('the serializer of the store cannot read the record');
     }
+  }
+
+  /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */
+  private seal(key: string, id: string, head: Buffer, payload: Uint8Array): Uint8Array {
+    if (!this.cipher) return payload;
+    const name = this.keyspace.isReadable ? '' : key;
+    const plain = Buffer.allocUnsafe(2 + Buffer.byteLength(name) + payload.length);
+    const written = plain.write(name, 2);
+    plain.writeUInt16BE(written);
+    plain.set(payload, 2 + written);
+    return this.cipher.seal(plain, this.associated(id, head));
+  }
+
+  /** The payload as it was before sealing; keys are asked for again if the record was sealed with an unknown one. */
+  private unseal(id: string, { payload, head }: RecordParts): Buffer | Promise<Buffer> {
+    const { cipher } = this;
+    if (!cipher) return payload;
+    const associated = this.associated(id, head);
+    try {
+      return cipher.open(payload, associated);
+    } catch (error) {
+      if (!(error instanceof UnknownKeyError)) throw error;
+      return cipher.refresh().then(() => cipher.open(payload, associated));
+    }
+  }
+
+  /** A record opens only where it was written, and with the header it was written with. */
+  private associated(id: string, head: Buffer): Buffer {
+    const place = this.keyspace.recordKey(id);
+    const length = Buffer.byteLength(place);
+    const bytes = Buffer.allocUnsafe(2 + length + head.length);
+    bytes.writeUInt16BE(length);
+    bytes.write(place, 2);
+    bytes.set(head, 2 + length);
+    return bytes;
   }
 
   private serialize(value: unknown): Uint8Array {
@@ -91,14 +153,10 @@ export class RecordCodec {
   }
 }
 
-/** Where the value fails, without what stands there: a schema's messages may quote it. */
-function paths(issues: readonly StandardSchemaV1.Issue[]): string {
-  const places = issues.map(({ path }) =>
+/** Where a value fails, without what stands there: a schema's messages may quote it. */
+function places(issues: readonly StandardSchemaV1.Issue[]): string {
+  const paths = issues.map(({ path }) =>
     path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
   );
-  return [...new Set(places.map((place) => (place ? `at "${place}"` : 'as a whole')))].slice(0, 5).join(', ');
-}
-
-function publicIssues(issues: readonly StandardSchemaV1.Issue[]): readonly { message: string }[] {
-  return issues.map(({ message, path }) => ({ message, ...(path && { path }) }));
+  return [...new Set(paths.map((path) => (path ? `at "${path}"` : 'as a whole')))].slice(0, 5).join(', ');
 }

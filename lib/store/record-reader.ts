@@ -1,17 +1,13 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { CacheArgumentError, CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { ScanOptions, StoreSettings } from '../redis-cache.options.js';
+import type { ScanOptions } from '../redis-cache.options.js';
+import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
 import { freezePlainData } from './near-cache.js';
 import type { NearCache, NearEntry } from './near-cache.js';
 import type { Decoded, RecordCodec } from './record-codec.js';
 import type { RecordWriter } from './record-writer.js';
 import type { TagIndex } from './tag-index.js';
-
-/** A record as it was read. */
-export interface Found extends Decoded {
-  readonly bytes: Buffer;
-}
 
 /** How records are read: one, extended on the way or from a local copy, or many. */
 export class RecordReader {
@@ -26,80 +22,91 @@ export class RecordReader {
   ) {}
 
   /** The record, from Redis; a `sliding` store extends it when it is due, and a near cache keeps a copy. */
-  async read(key: string): Promise<Found | undefined> {
-    const recordKey = this.keyspace.recordKey(key);
+  async read(key: string): Promise<Decoded | undefined> {
+    const id = this.keyspace.id(key);
     const deadline = this.writer.deadline();
-    if (this.near) return this.readAndKeep(this.near, key, recordKey, deadline);
-    if (!this.settings.sliding) return this.decode(await this.backend.get(recordKey, deadline));
-    const record = await this.backend.getWithTtl(recordKey, deadline);
-    const found = await this.decode(record?.bytes);
-    if (record && found) await this.slide(key, record.bytes, record.ttl, deadline);
+    if (this.near) return this.readAndKeep(this.near, id, deadline);
+    if (!this.settings.sliding) return this.find(id, deadline);
+    const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
+    const found = record && (await this.codec.decode(id, record.bytes));
+    if (record && found && this.writer.slideDueIn(found.header, record.ttl) <= 0) {
+      await this.slide(id, record.bytes, deadline);
+    }
     return found;
   }
 
   /** The record, which then lives for `ttl` ms (absent: its own ttl) from now on. */
-  async readAndTouch(key: string, ttl: number | undefined): Promise<Found | undefined> {
+  async readAndTouch(key: string, ttl: number | undefined): Promise<Decoded | undefined> {
+    const id = this.keyspace.id(key);
     const deadline = this.writer.deadline();
-    const found = await this.decode(await this.backend.get(this.keyspace.recordKey(key), deadline));
-    if (found) await this.writer.extend(key, ttl, deadline, found.bytes);
+    const found = await this.find(id, deadline);
+    if (found) await this.writer.extend(id, ttl, deadline, found.bytes);
     return found;
   }
 
-  /** The values of records that are there; `undefined` in the place of the others. */
-  async readMany(recordKeys: readonly string[]): Promise<(Found | undefined)[]> {
+  /** Records that are there; `undefined` in the place of the others. */
+  async readMany(ids: readonly string[]): Promise<(Decoded | undefined)[]> {
     const deadline = this.writer.deadline();
-    return Promise.all(recordKeys.map(async (key) => this.decode(await this.backend.get(key, deadline))));
+    return Promise.all(ids.map((id) => this.find(id, deadline)));
   }
 
   /** A local copy that may be served now. */
   nearby(key: string): NearEntry | undefined {
-    return this.near?.get(key);
+    return this.near?.get(this.keyspace.isReadable ? key : this.keyspace.id(key));
   }
 
-  async decode(bytes: Buffer | undefined): Promise<Found | undefined> {
-    const decoded = bytes && (await this.codec.decode(bytes));
-    return bytes && decoded && { bytes, value: decoded.value };
+  /** The value of a local copy that every caller must get anew. */
+  async valueOf({ id, bytes }: NearEntry): Promise<unknown> {
+    return (await this.codec.decode(id, bytes))?.value;
   }
 
-  /** Keys in batches, as Redis gives them. */
-  async *batches({ prefix = '', tag }: ScanOptions = {}): AsyncIterable<readonly string[]> {
+  /** The ids of records in batches, as Redis gives them; with hashed keys, `prefix` is left to the caller. */
+  async *ids({ prefix = '', tag }: ScanOptions = {}): AsyncIterable<readonly string[]> {
     if (typeof prefix !== 'string') throw new CacheArgumentError('prefix: must be a string');
+    const idPrefix = this.keyspace.isReadable ? prefix : '';
     if (tag === undefined) {
-      const batches = this.backend.scan(this.keyspace.prefix + prefix);
-      for await (const batch of batches) yield batch.map((recordKey) => this.keyspace.keyOf(recordKey));
+      const batches = this.backend.scan(this.keyspace.prefix + idPrefix);
+      for await (const batch of batches) yield batch.map((recordKey) => this.keyspace.idOf(recordKey));
       return;
     }
-    for await (const batch of this.tags.records(tag, this.writer.deadline)) {
-      yield batch.map(({ key }) => key).filter((key) => key.startsWith(prefix));
+    for await (const batch of this.tags.records(this.keyspace.tagId(tag), this.writer.deadline)) {
+      yield batch.map(({ id }) => id).filter((id) => id.startsWith(idPrefix));
     }
   }
 
-  private async readAndKeep(
-    near: NearCache,
-    key: string,
-    recordKey: string,
-    deadline: number,
-  ): Promise<Found | undefined> {
-    const flight = near.begin(key);
+  /** The keys of records; hashed ones stand in the records themselves. */
+  async keysOf(ids: readonly string[], prefix = ''): Promise<readonly string[]> {
+    if (this.keyspace.isReadable) return ids;
+    const found = await this.readMany(ids);
+    return found.flatMap((record) => (record?.key.startsWith(prefix) ? [record.key] : []));
+  }
+
+  private async find(id: string, deadline: number): Promise<Decoded | undefined> {
+    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
+    return bytes && this.codec.decode(id, bytes);
+  }
+
+  private async readAndKeep(near: NearCache, id: string, deadline: number): Promise<Decoded | undefined> {
+    const flight = near.begin(id);
     try {
-      const record = await this.backend.getWithTtl(recordKey, deadline);
-      const found = await this.decode(record?.bytes);
+      const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
+      const found = record && (await this.codec.decode(id, record.bytes));
       if (!record || !found) return undefined;
-      const frozen = freezePlainData(found.value);
-      const slideIn = this.settings.sliding ? this.writer.slideDueIn(record.bytes, record.ttl) : Infinity;
+      const value = freezePlainData(found.value) ? found.value : undefined;
+      const slideIn = this.settings.sliding ? this.writer.slideDueIn(found.header, record.ttl) : Infinity;
       const until = flight.begunAt + Math.min(record.ttl ?? Infinity, slideIn);
-      near.keep(key, flight, { value: frozen ? found.value : undefined, bytes: found.bytes, until });
-      if (slideIn <= 0) await this.slide(key, record.bytes, record.ttl, deadline);
+      near.keep(flight, { id, value, bytes: found.bytes, until });
+      if (slideIn <= 0) await this.slide(id, record.bytes, deadline);
       return found;
     } finally {
-      near.end(key, flight);
+      near.end(id, flight);
     }
   }
 
   /** A read whose extension is refused or lost was a good read; the record lives on for its running ttl. */
-  private async slide(key: string, bytes: Buffer, left: number | null, deadline: number): Promise<void> {
+  private async slide(id: string, bytes: Buffer, deadline: number): Promise<void> {
     try {
-      await this.writer.slide(key, bytes, left, deadline);
+      await this.writer.extend(id, undefined, deadline, bytes);
     } catch (error) {
       if (!(error instanceof CacheCommandError || error instanceof CacheUnavailableError)) throw error;
     }

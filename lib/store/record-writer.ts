@@ -2,10 +2,10 @@ import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
 import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { PutOptions, StoreSettings } from '../redis-cache.options.js';
-import { toTags } from './keyspace.js';
+import type { PutOptions } from '../redis-cache.options.js';
+import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
-import type { Decoded, RecordCodec } from './record-codec.js';
+import type { RecordCodec } from './record-codec.js';
 import type { RecordHeader } from './record.js';
 import type { TaggedRecord, TagIndex } from './tag-index.js';
 
@@ -14,8 +14,7 @@ const SLIDE_AFTER = 1 / 10;
 
 /** A record that is ready to be written. */
 interface Draft {
-  readonly key: string;
-  readonly recordKey: string;
+  readonly id: string;
   readonly bytes: Buffer;
   readonly ttl: number | null;
   readonly tags: readonly string[];
@@ -36,23 +35,23 @@ export class RecordWriter {
 
   /** Everything that can be wrong with a write is found here, before anything is sent. */
   async draft(key: string, value: unknown, options: PutOptions | undefined): Promise<Draft> {
-    const recordKey = this.keyspace.recordKey(key);
+    const id = this.keyspace.id(key);
     const { maxAge, sliding } = this.settings;
-    const tags = options?.tags === undefined ? [] : toTags(options.tags);
+    const tags = options?.tags === undefined ? [] : this.keyspace.tagIds(options.tags);
     const ttl = atMost(maxAge, this.ttlOf(options?.ttl));
     const createdAt = maxAge === undefined ? undefined : Date.now();
-    const bytes = await this.codec.encode(value, { createdAt, ttl: sliding ? ttl : undefined, tags });
-    return { key, recordKey, bytes, ttl, tags };
+    const bytes = await this.codec.encode(key, id, value, { createdAt, ttl: sliding ? ttl : undefined, tags });
+    return { id, bytes, ttl, tags };
   }
 
-  async write({ key, recordKey, bytes, ttl, tags }: Draft, deadline: number): Promise<void> {
-    const expiry = await this.tags.cover(key, tags, ttl, deadline);
-    await this.backend.set(recordKey, bytes, expiry, deadline);
+  async write({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<void> {
+    const expiry = await this.tags.cover(id, tags, ttl, deadline);
+    await this.backend.set(this.keyspace.recordKey(id), bytes, expiry, deadline);
   }
 
-  async writeIfAbsent({ key, recordKey, bytes, ttl, tags }: Draft, deadline: number): Promise<boolean> {
-    const expiry = await this.tags.cover(key, tags, ttl, deadline);
-    return this.backend.setIfAbsent(recordKey, bytes, expiry, deadline);
+  async writeIfAbsent({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<boolean> {
+    const expiry = await this.tags.cover(id, tags, ttl, deadline);
+    return this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
   }
 
   /**
@@ -63,16 +62,17 @@ export class RecordWriter {
    */
   async rewrite(
     key: string,
-    change: (bytes: Buffer) => Promise<Decoded | undefined>,
+    change: (bytes: Buffer) => Promise<{ readonly value: unknown } | undefined>,
     options: PutOptions | undefined,
     deadline: number,
   ): Promise<Buffer | undefined> {
-    const recordKey = this.keyspace.recordKey(key);
-    const newTags = options?.tags === undefined ? undefined : toTags(options.tags);
+    const id = this.keyspace.id(key);
+    const recordKey = this.keyspace.recordKey(id);
+    const newTags = options?.tags === undefined ? undefined : this.keyspace.tagIds(options.tags);
     const newTtl = options?.ttl === undefined ? undefined : this.ttlOf(options.ttl);
     for (;;) {
       const bytes = await this.backend.get(recordKey, deadline);
-      const header = bytes && this.codec.header(bytes);
+      const header = bytes && (await this.codec.header(id, bytes));
       if (!bytes || !header) return undefined;
       const begun = performance.now();
       const changed = await change(bytes);
@@ -80,9 +80,9 @@ export class RecordWriter {
       const tags = newTags ?? header.tags ?? [];
       const ttl = newTtl === undefined ? undefined : this.withinAge(newTtl, header);
       const slidingTtl = ttl !== undefined && this.settings.sliding ? ttl : header.ttl;
-      const next = await this.codec.encode(changed.value, { ...header, tags, ttl: slidingTtl });
+      const next = await this.codec.encode(key, id, changed.value, { ...header, tags, ttl: slidingTtl });
       deadline += performance.now() - begun;
-      const expiry = await this.nextExpiry(key, recordKey, ttl, newTags, tags, deadline);
+      const expiry = await this.nextExpiry(id, ttl, newTags, tags, deadline);
       if (expiry === undefined) return undefined;
       if (await this.backend.compareAndSet(recordKey, bytes, { set: next, expiry }, deadline)) return next;
       this.assertTimeLeft(deadline);
@@ -90,39 +90,32 @@ export class RecordWriter {
   }
 
   /** Gives a record `ttl` ms (absent: its own, else the store's) from now on; `false` if it is gone. */
-  async extend(key: string, ttl: number | undefined, deadline: number, known?: Buffer): Promise<boolean> {
-    const recordKey = this.keyspace.recordKey(key);
+  async extend(id: string, ttl: number | undefined, deadline: number, known?: Buffer): Promise<boolean> {
+    const recordKey = this.keyspace.recordKey(id);
     for (let bytes = known; ; bytes = undefined) {
       bytes ??= await this.backend.get(recordKey, deadline);
-      const header = bytes && this.codec.header(bytes);
+      const header = bytes && (await this.codec.header(id, bytes));
       if (!bytes || !header) return false;
       const left = this.withinAge(ttl ?? this.fullTtl(header), header);
-      const expiry = await this.tags.cover(key, header.tags ?? [], left, deadline);
+      const expiry = await this.tags.cover(id, header.tags ?? [], left, deadline);
       if (await this.backend.compareAndSet(recordKey, bytes, { expire: expiry }, deadline)) return true;
       this.assertTimeLeft(deadline);
     }
   }
 
-  /** As `extend`, but only when it is due. */
-  async slide(key: string, bytes: Buffer, left: number | null, deadline: number): Promise<void> {
-    if (this.slideDueIn(bytes, left) <= 0) await this.extend(key, undefined, deadline, bytes);
-  }
-
   /** In how many ms a record with `left` ms to live has used up so much of its ttl that a read extends it. */
-  slideDueIn(bytes: Buffer, left: number | null): number {
-    const header = this.codec.header(bytes);
-    const full = header && this.withinAge(this.fullTtl(header), header);
-    if (left === null || full === null || full === undefined) return Infinity;
-    return left - full * (1 - SLIDE_AFTER);
+  slideDueIn(header: RecordHeader, left: number | null): number {
+    const full = this.withinAge(this.fullTtl(header), header);
+    return left === null || full === null ? Infinity : left - full * (1 - SLIDE_AFTER);
   }
 
   /** Deletes a record for as long as it has the tag, whoever rewrites it meanwhile. */
-  async deleteTagged(record: TaggedRecord, tag: string, deadline: number): Promise<boolean> {
+  async deleteTagged(record: TaggedRecord, tagId: string, deadline: number): Promise<boolean> {
     for (let found: TaggedRecord | undefined = record; found;) {
-      const recordKey = this.keyspace.prefix + found.key;
+      const recordKey = this.keyspace.recordKey(found.id);
       if (await this.backend.compareAndSet(recordKey, found.bytes, 'delete', deadline)) return true;
       this.assertTimeLeft(deadline);
-      found = await this.tags.find(found.key, tag, deadline);
+      found = await this.tags.find(found.id, tagId, deadline);
     }
     return false;
   }
@@ -130,7 +123,7 @@ export class RecordWriter {
   /** @throws CacheArgumentError */
   checkOptions(options: PutOptions | undefined): void {
     this.ttlOf(options?.ttl);
-    if (options?.tags !== undefined) toTags(options.tags);
+    if (options?.tags !== undefined) this.keyspace.tagIds(options.tags);
   }
 
   /** A ttl as a call gives it, in ms. @throws CacheArgumentError */
@@ -161,18 +154,22 @@ export class RecordWriter {
   }
 
   private async nextExpiry(
-    key: string,
-    recordKey: string,
+    id: string,
     ttl: number | null | undefined,
     newTags: readonly string[] | undefined,
     tags: readonly string[],
     deadline: number,
   ): Promise<Expiry | undefined> {
-    if (ttl !== undefined) return this.tags.cover(key, tags, ttl, deadline);
-    if (!newTags) return 'keep';
-    // New tags, running ttl: their indexes must cover it, and it must not be extended in between, so it is set again.
-    const left = await this.backend.ttl(recordKey, deadline);
-    return left === undefined ? undefined : this.tags.cover(key, newTags, left && Math.max(1, left), deadline);
+    if (ttl !== undefined) return this.tags.cover(id, tags, ttl, deadline);
+    if (!newTags?.length) return 'keep';
+    // New tags, running ttl: their indexes must cover it, and it must not be extended in between, so it is set again,
+    // less what that took: repeated, it would go on for ever.
+    const begun = performance.now();
+    const left = await this.backend.ttl(this.keyspace.recordKey(id), deadline);
+    if (left === undefined) return undefined;
+    const expiry = await this.tags.cover(id, newTags, left && Math.max(1, left), deadline);
+    if (expiry === 'never' || 'in' in expiry) return expiry;
+    return { at: expiry.at - Math.ceil(performance.now() - begun) };
   }
 
   private assertTimeLeft(deadline: number): void {

@@ -1,6 +1,6 @@
-import { pack, unpack } from 'msgpackr';
+import { Packr } from 'msgpackr';
 import { CacheCorruptError } from '../redis-cache.errors.js';
-import { assertBounded } from './message-pack-bounds.js';
+import { unpackBounded } from './message-pack-bounds.js';
 
 /**
  * What a record knows of itself beside its value. Absent fields are not stored; with none, there is no header.
@@ -40,12 +40,14 @@ const SEALED = 0x02;
 const FLAGS = HEADER | SEALED;
 const BIN_16 = 0xc5;
 
+const headerPackr = new Packr({ useRecords: false });
+
 /** The bytes before the payload. */
 export function encodeHead(header: RecordHeader, sealed: boolean): Buffer {
   const { createdAt, ttl, tags } = header;
   const flags = VERSION | (sealed ? SEALED : 0);
   if (createdAt === undefined && ttl === undefined && !tags?.length) return Buffer.from([MARK, flags]);
-  const fields = pack([createdAt ?? null, ttl === null ? 0 : (ttl ?? null), tags ?? []]);
+  const fields = headerPackr.pack([createdAt ?? null, ttl === null ? 0 : (ttl ?? null), tags ?? []]);
   const prefix = Buffer.from([MARK, flags | HEADER, BIN_16, fields.length >> 8, fields.length & 0xff]);
   return Buffer.concat([prefix, fields]);
 }
@@ -73,8 +75,7 @@ export function decodeRecord(bytes: Buffer): RecordParts {
 
 function decodeHeader(bytes: Buffer): RecordHeader {
   try {
-    assertBounded(bytes);
-    const fields: unknown = unpack(bytes);
+    const fields = unpackBounded(headerPackr, bytes);
     if (Array.isArray(fields)) {
       const [createdAt, ttl, tags] = fields as unknown[];
       if (isMoment(createdAt) && isMoment(ttl) && Array.isArray(tags) && tags.every((tag) => typeof tag === 'string')) {

@@ -1,7 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Duration } from '../redis-cache.duration.js';
-import type { PutOptions, ScanOptions, StoreSettings } from '../redis-cache.options.js';
+import type { PutOptions, ScanOptions } from '../redis-cache.options.js';
+import type { StoreSettings } from './store-settings.js';
+import { RecordCipher } from './encryption.js';
 import { Keyspace } from './keyspace.js';
 import { forgettingWrites, openNearCache } from './near-cached-backend.js';
 import { RecordCodec } from './record-codec.js';
@@ -54,30 +56,40 @@ export type CacheStoreOf<Schema extends StandardSchemaV1> = RedisCacheStore<
 export class RedisCacheStore<Output = unknown, Input = Output> {
   /** What every key of this store begins with in Redis, before a `:`. */
   readonly namespace: string;
-  private readonly keyspace: Keyspace;
-  private readonly codec: RecordCodec;
-  private readonly tags: TagIndex;
-  private readonly writer: RecordWriter;
-  private readonly reader: RecordReader;
-  private readonly backend: CacheBackend;
-  private readonly loads = new SharedLoads();
+  readonly #keyspace: Keyspace;
+  readonly #codec: RecordCodec;
+  readonly #tags: TagIndex;
+  readonly #writer: RecordWriter;
+  readonly #reader: RecordReader;
+  readonly #backend: CacheBackend;
+  readonly #loads = new SharedLoads();
 
   /** @internal */
   constructor(settings: StoreSettings, backend: CacheBackend) {
     this.namespace = settings.namespace;
-    this.keyspace = new Keyspace(settings.namespace);
-    this.codec = new RecordCodec(settings);
-    const near = openNearCache(settings, backend, this.keyspace);
-    this.backend = near ? forgettingWrites(backend, near, this.keyspace) : backend;
-    this.tags = new TagIndex(this.keyspace, this.backend);
-    this.writer = new RecordWriter(settings, this.backend, this.keyspace, this.codec, this.tags);
-    this.reader = new RecordReader(settings, this.backend, this.keyspace, this.codec, this.tags, this.writer, near);
+    const { namespace, keyRing, hashKeys } = settings;
+    const cipher = keyRing && new RecordCipher(keyRing, namespace);
+    this.#keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
+    this.#codec = new RecordCodec(settings, this.#keyspace, cipher);
+    const near = openNearCache(settings, backend, this.#keyspace);
+    this.#backend = near ? forgettingWrites(backend, near, this.#keyspace) : backend;
+    this.#tags = new TagIndex(this.#keyspace, this.#backend);
+    this.#writer = new RecordWriter(settings, this.#backend, this.#keyspace, this.#codec, this.#tags);
+    this.#reader = new RecordReader(
+      settings,
+      this.#backend,
+      this.#keyspace,
+      this.#codec,
+      this.#tags,
+      this.#writer,
+      near,
+    );
   }
 
   /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
   async put<T extends Input>(key: string, value: T, options?: PutOptions): Promise<void> {
-    this.loads.forget(key);
-    await this.writer.write(await this.writer.draft(key, value, options), this.writer.deadline());
+    this.#loads.forget(key);
+    await this.#writer.write(await this.#writer.draft(key, value, options), this.#writer.deadline());
   }
 
   /**
@@ -90,11 +102,11 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     records: Iterable<readonly [key: string, value: T]>,
     options?: PutOptions,
   ): Promise<void> {
-    const drafts = await Promise.all(Array.from(records, ([key, value]) => this.writer.draft(key, value, options)));
+    const drafts = await Promise.all(Array.from(records, ([key, value]) => this.#writer.draft(key, value, options)));
     for (let i = 0; i < drafts.length; i += BATCH) {
-      const deadline = this.writer.deadline();
+      const deadline = this.#writer.deadline();
       await settleAll(
-        drafts.slice(i, i + BATCH).map((draft) => this.writer.write(draft, deadline)),
+        drafts.slice(i, i + BATCH).map((draft) => this.#writer.write(draft, deadline)),
         i > 0,
       );
     }
@@ -102,7 +114,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Stores a value only if there is no record; of any number of callers one gets `true`. @example `if (!(await store.putIfAbsent(jti, true))) throw new ReplayError()` */
   async putIfAbsent<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
-    return this.writer.writeIfAbsent(await this.writer.draft(key, value, options), this.writer.deadline());
+    return this.#writer.writeIfAbsent(await this.#writer.draft(key, value, options), this.#writer.deadline());
   }
 
   /**
@@ -112,9 +124,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `await store.replace(id, session)`
    */
   async replace<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
-    await this.writer.draft(key, value, options);
+    await this.#writer.draft(key, value, options); // says what is wrong even if there is no record
     const change = async () => ({ value });
-    return (await this.writer.rewrite(key, change, options, this.writer.deadline())) !== undefined;
+    return (await this.#writer.rewrite(key, change, options, this.#writer.deadline())) !== undefined;
   }
 
   /**
@@ -128,14 +140,15 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     key: string,
     change: (current: T) => Replacement<T, Input>,
   ): Promise<T | undefined> {
+    const id = this.#keyspace.id(key);
     const next = async (bytes: Buffer) => {
-      const current = await this.codec.decode(bytes);
+      const current = await this.#codec.decode(id, bytes);
       if (!current) return undefined;
       const changed: unknown = change(current.value as T);
       return { value: await changed };
     };
-    const bytes = await this.writer.rewrite(key, next, undefined, this.writer.deadline());
-    return bytes && this.valueOf<T>(bytes);
+    const bytes = await this.#writer.rewrite(key, next, undefined, this.#writer.deadline());
+    return bytes && this.#valueOf<T>(id, bytes);
   }
 
   /**
@@ -150,17 +163,17 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   async get<T extends Output = Output>(key: string, options?: { touch?: boolean | Duration }): Promise<T | undefined> {
     const touch = options?.touch ?? false;
     if (touch !== false) {
-      const ttl = this.writer.touchTtl(touch === true ? undefined : touch);
-      return (await this.reader.readAndTouch(key, ttl))?.value as T | undefined;
+      const ttl = this.#writer.touchTtl(touch === true ? undefined : touch);
+      return (await this.#reader.readAndTouch(key, ttl))?.value as T | undefined;
     }
-    const near = this.reader.nearby(key);
-    if (near) return (near.value ?? (await this.reader.decode(near.bytes))?.value) as T | undefined;
-    return (await this.reader.read(key))?.value as T | undefined;
+    const near = this.#reader.nearby(key);
+    if (near?.value !== undefined) return near.value as T;
+    return (near ? await this.#reader.valueOf(near) : (await this.#reader.read(key))?.value) as T | undefined;
   }
 
   /** The values of many records, in the order of the keys. @example `const [a, b] = await store.getMany(['a', 'b'])` */
   async getMany<T extends Output = Output>(keys: readonly string[]): Promise<(T | undefined)[]> {
-    const found = await this.reader.readMany(keys.map((key) => this.keyspace.recordKey(key)));
+    const found = await this.#reader.readMany(keys.map((key) => this.#keyspace.id(key)));
     return found.map((record) => record?.value as T | undefined);
   }
 
@@ -172,43 +185,42 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `const user = await store.getOrPut(id, () => users.findOneOrFail(id), { ttl: '5m' })`
    */
   async getOrPut<T extends Input & Output>(key: string, load: () => T | Promise<T>, options?: PutOptions): Promise<T> {
-    this.writer.checkOptions(options);
-    this.keyspace.recordKey(key);
-    const bytes = await this.loads.run(key, async (isCurrent) => {
-      const found = await this.reader.read(key);
+    this.#writer.checkOptions(options);
+    const id = this.#keyspace.id(key);
+    const bytes = await this.#loads.run(key, async (isCurrent) => {
+      const found = await this.#reader.read(key);
       if (found) return found.bytes;
       const value = await load();
       if (value === undefined) return undefined;
-      const draft = await this.writer.draft(key, value, options);
-      if (!isCurrent() || (await this.writer.writeIfAbsent(draft, this.writer.deadline()))) return draft.bytes;
-      return (await this.reader.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
+      const draft = await this.#writer.draft(key, value, options);
+      if (!isCurrent() || (await this.#writer.writeIfAbsent(draft, this.#writer.deadline()))) return draft.bytes;
+      return (await this.#reader.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
     });
     // T says whether `undefined` is a possible result of `load`.
-    return (bytes && (await this.valueOf<T>(bytes))) as T;
+    return (bytes && (await this.#valueOf<T>(id, bytes))) as T;
   }
 
   /** Reads a record and deletes it in one atomic step: a one-time token is redeemed at most once. @example `const reset = await tokens.take<Reset>(token)` */
   async take<T extends Output = Output>(key: string): Promise<T | undefined> {
-    const recordKey = this.keyspace.recordKey(key);
-    this.loads.forget(key);
-    const bytes = await this.backend.take(recordKey, this.writer.deadline());
-    return bytes && this.valueOf<T>(bytes);
+    const id = this.#keyspace.id(key);
+    this.#loads.forget(key);
+    const bytes = await this.#backend.take(this.#keyspace.recordKey(id), this.#writer.deadline());
+    return bytes && this.#valueOf<T>(id, bytes);
   }
 
   /** Whether there is a record; its bytes are not looked at. @example `if (await denied.has(jti)) throw new UnauthorizedException()` */
   async has(key: string): Promise<boolean> {
-    return this.backend.has(this.keyspace.recordKey(key), this.writer.deadline());
+    return this.#backend.has(this.#recordKey(key), this.#writer.deadline());
   }
 
   /** The ms a record has left; `null`: it never expires; `undefined`: there is none. @example `await store.ttl(id) // 1799998` */
   async ttl(key: string): Promise<number | null | undefined> {
-    return this.backend.ttl(this.keyspace.recordKey(key), this.writer.deadline());
+    return this.#backend.ttl(this.#recordKey(key), this.#writer.deadline());
   }
 
   /** Lets a record live for `ttl` (default: the store's) from now on, at most up to `maxAge`; `false`: there is none. @example `await store.touch(id, '1h')` */
   async touch(key: string, ttl?: Duration): Promise<boolean> {
-    this.keyspace.recordKey(key);
-    return this.writer.extend(key, this.writer.touchTtl(ttl), this.writer.deadline());
+    return this.#writer.extend(this.#keyspace.id(key), this.#writer.touchTtl(ttl), this.#writer.deadline());
   }
 
   /** Deletes a record; `true`: it was there. @example `await sessions.delete(id) // logout` */
@@ -219,11 +231,11 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Deletes records; the number of those that were there. Not one atomic step. @example `await store.deleteMany(['a', 'b']) // 2` */
   async deleteMany(keys: Iterable<string>): Promise<number> {
     const distinct = [...new Set(keys)];
-    const recordKeys = distinct.map((key) => this.keyspace.recordKey(key));
-    for (const key of distinct) this.loads.forget(key);
+    const recordKeys = distinct.map((key) => this.#recordKey(key));
+    for (const key of distinct) this.#loads.forget(key);
     let deleted = 0;
     for (let i = 0; i < recordKeys.length; i += BATCH) {
-      deleted += await this.backend.delete(recordKeys.slice(i, i + BATCH), this.writer.deadline());
+      deleted += await this.#backend.delete(recordKeys.slice(i, i + BATCH), this.#writer.deadline());
     }
     return deleted;
   }
@@ -237,14 +249,15 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** As `keys`, one after the other as Redis gives them, without ever blocking it. @example `for await (const key of store.scan({ prefix: 'web:' })) console.log(key)` */
   async *scan(options?: ScanOptions): AsyncIterable<string> {
-    for await (const batch of this.reader.batches(options)) yield* batch;
+    for await (const ids of this.#reader.ids(options)) yield* await this.#reader.keysOf(ids, options?.prefix);
   }
 
   /** Keys and values, as `scan` does; a record that goes meanwhile is left out. @example `for await (const [id, session] of store.entries<Session>()) …` */
   async *entries<T extends Output = Output>(options?: ScanOptions): AsyncIterable<[string, T]> {
-    for await (const batch of this.reader.batches(options)) {
-      const found = await this.reader.readMany(batch.map((key) => this.keyspace.prefix + key));
-      for (const [i, key] of batch.entries()) if (found[i]) yield [key, found[i].value as T];
+    for await (const ids of this.#reader.ids(options)) {
+      for (const found of await this.#reader.readMany(ids)) {
+        if (found?.key.startsWith(options?.prefix ?? '')) yield [found.key, found.value as T];
+      }
     }
   }
 
@@ -256,10 +269,11 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    */
   async deleteByTag(tag: string): Promise<number> {
     let deleted = 0;
-    this.loads.forgetAll();
-    for await (const batch of this.tags.records(tag, this.writer.deadline)) {
-      const deadline = this.writer.deadline();
-      const done = await Promise.all(batch.map((record) => this.writer.deleteTagged(record, tag, deadline)));
+    this.#loads.forgetAll();
+    const tagId = this.#keyspace.tagId(tag);
+    for await (const batch of this.#tags.records(tagId, this.#writer.deadline)) {
+      const deadline = this.#writer.deadline();
+      const done = await Promise.all(batch.map((record) => this.#writer.deleteTagged(record, tagId, deadline)));
       deleted += done.filter(Boolean).length;
     }
     return deleted;
@@ -268,13 +282,18 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Deletes every record of this namespace, and nothing else; the number of them. @example `await store.clear()` */
   async clear(): Promise<number> {
     let deleted = 0;
-    this.loads.forgetAll();
-    for await (const recordKeys of this.backend.scan(this.keyspace.prefix)) {
-      deleted += await this.backend.delete(recordKeys, this.writer.deadline());
+    this.#loads.forgetAll();
+    for await (const recordKeys of this.#backend.scan(this.#keyspace.prefix)) {
+      deleted += await this.#backend.delete(recordKeys, this.#writer.deadline());
     }
     return deleted;
   }
-  private async valueOf<T>(bytes: Buffer): Promise<T | undefined> {
-    return (await this.reader.decode(bytes))?.value as T | undefined;
+
+  #recordKey(key: string): string {
+    return this.#keyspace.recordKey(this.#keyspace.id(key));
+  }
+
+  async #valueOf<T>(id: string, bytes: Buffer): Promise<T | undefined> {
+    return (await this.#codec.decode(id, bytes))?.value as T | undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { addExtension, Packr } from 'msgpackr';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { Serializer } from '../redis-cache.options.js';
-import { assertBounded } from './message-pack-bounds.js';
+import { OWN_PROTO, unpackBounded } from './message-pack-bounds.js';
 
 /** msgpackr calls this for functions inside a value; without it they would come back as `undefined`. */
 class StrictPackr extends Packr {
@@ -15,12 +15,16 @@ class OwnProtoObject {
   constructor(readonly entries: [string, unknown][]) {}
 }
 
-// The registry of extensions is msgpackr's own and global; 0x50 is one of the codes it leaves to applications.
+// The registry of extensions is msgpackr's own and global.
 addExtension({
   Class: OwnProtoObject,
-  type: 0x50,
+  type: OWN_PROTO,
   write: (object: OwnProtoObject) => object.entries,
-  read: (entries: unknown) => Object.fromEntries(entries as [string, unknown][]),
+  read: (entries: [unknown, unknown][]) => {
+    // Making a text of a foreign key may take for ever, if it is an array with pointers in it.
+    if (entries.some(([key]) => typeof key !== 'string')) throw new TypeError('a property name must be a string');
+    return Object.fromEntries(entries as [string, unknown][]);
+  },
 });
 
 const packr = new StrictPackr({ structuredClone: true, useRecords: true, copyBuffers: true, useBigIntExtension: true });
@@ -42,10 +46,7 @@ export const messagePackSerializer: Serializer = {
     const bytes = pack(value);
     return bytes.includes('__proto__') ? pack(keepOwnProto(value, new Map())) : bytes;
   },
-  deserialize(bytes) {
-    assertBounded(bytes);
-    return packr.unpack(bytes) as unknown;
-  },
+  deserialize: (bytes) => unpackBounded(packr, bytes),
 };
 
 /**

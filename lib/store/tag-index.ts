@@ -12,7 +12,7 @@ const SETTLED = 15 * 60 * 1000;
 
 /** A record that has a tag. */
 export interface TaggedRecord {
-  readonly key: string;
+  readonly id: string;
   readonly bytes: Buffer;
 }
 
@@ -33,23 +33,23 @@ export class TagIndex {
 
   /** Makes the indexes cover a record that is to live for `ttl` ms (`null`: for ever); returns the expiry it may have. */
   async cover(
-    key: string,
-    tags: readonly string[],
+    id: string,
+    tagIds: readonly string[],
     ttl: number | null,
     deadline: number,
   ): Promise<Exclude<Expiry, 'keep'>> {
-    if (tags.length === 0) return ttl === null ? 'never' : { in: ttl };
+    if (tagIds.length === 0) return ttl === null ? 'never' : { in: ttl };
     const moments = await Promise.all(
-      tags.map((tag) => this.backend.addToIndex(this.keyspace.indexKey(tag), key, ttl, deadline)),
+      tagIds.map((tagId) => this.backend.addToIndex(this.keyspace.indexKey(tagId), id, ttl, deadline)),
     );
     return ttl === null ? 'never' : { at: Math.min(...moments) };
   }
 
   /** The records that have the tag now, in batches. */
-  async *records(tag: string, deadline: () => number): AsyncIterable<readonly TaggedRecord[]> {
-    const index = this.keyspace.indexKey(tag);
+  async *records(tagId: string, deadline: () => number): AsyncIterable<readonly TaggedRecord[]> {
+    const index = this.keyspace.indexKey(tagId);
     for await (const members of this.backend.indexMembers(index)) {
-      const found = await Promise.all(members.map(({ member }) => this.find(member, tag, deadline())));
+      const found = await Promise.all(members.map(({ member }) => this.find(member, tagId, deadline())));
       const stale = members.filter((member, i) => !found[i] && isStale(member));
       if (stale.length > 0) await this.backend.removeFromIndex(index, stale, deadline());
       const records = found.filter((record) => record !== undefined);
@@ -58,18 +58,18 @@ export class TagIndex {
   }
 
   /** The record, if it has the tag. */
-  async find(key: string, tag: string, deadline: number): Promise<TaggedRecord | undefined> {
-    const bytes = await this.backend.get(this.keyspace.prefix + key, deadline).catch((error: unknown) => {
+  async find(id: string, tagId: string, deadline: number): Promise<TaggedRecord | undefined> {
+    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline).catch((error: unknown) => {
       if (error instanceof CacheCommandError && error.reply === 'WRONGTYPE') return undefined; // nothing of ours
       throw error;
     });
-    return bytes && hasTag(bytes, tag) ? { key, bytes } : undefined;
+    return bytes && hasTag(bytes, tagId) ? { id, bytes } : undefined;
   }
 }
 
-function hasTag(bytes: Buffer, tag: string): boolean {
+function hasTag(bytes: Buffer, tagId: string): boolean {
   try {
-    return decodeRecord(bytes).header.tags?.includes(tag) ?? false;
+    return decodeRecord(bytes).header.tags?.includes(tagId) ?? false;
   } catch {
     return false; // foreign bytes have no tags
   }

@@ -15,7 +15,7 @@ async function run({ id, task, args }: TaskRequest): Promise<void> {
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     // Of an error the channel passes on name, message and stack; the properties are what callers decide by.
-    send({ id, error, properties: { ...error } });
+    send({ id, error, properties: Object.fromEntries(Object.entries(error)) });
   }
 }
 

@@ -54,7 +54,7 @@ export class WorkerProcess<Tasks extends object> {
 
   private constructor(private readonly child: ChildProcess) {
     this.exited = once(child, 'exit').then(() => {
-      for (const { reject } of this.waiting.values()) reject(new Error('the worker process is gone'));
+      for (const waiter of this.waiting.values()) waiter.reject(new Error('the worker process is gone'));
     });
     child.on('message', (result: TaskResult) => {
       const waiter = this.waiting.get(result.id);

@@ -1,0 +1,193 @@
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { CacheConfigError, CacheCorruptError } from '../redis-cache.errors.js';
+import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
+
+const CIPHER = 'aes-256-gcm';
+const KEY_BYTES = 32;
+const ID_BYTES = 4;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+/** Where the ciphertext begins. */
+const BODY = ID_BYTES + NONCE_BYTES;
+/** Bytes that sealing adds to a record. */
+const OVERHEAD = BODY + TAG_BYTES;
+
+/** Keys given by a function are asked for again after so long, in ms. */
+const REFRESH_AFTER = 60_000;
+/** A record sealed with an unknown key asks for them at once, but not more often than this, in ms. */
+const REFRESH_PAUSE = 1000;
+
+/** The `encryption` option. */
+export type EncryptionSource = EncryptionOptions | (() => EncryptionOptions | Promise<EncryptionOptions>);
+
+/** The master keys of a store, as they are now. Nothing shows them: private names are invisible to `inspect` and JSON. */
+export class KeyRing {
+  #keys: readonly Buffer[];
+  #hashKey: Buffer;
+  readonly #source: EncryptionSource;
+  #readAt = performance.now();
+  #refreshing: Promise<void> | undefined;
+
+  private constructor(source: EncryptionSource, options: EncryptionOptions) {
+    this.#source = source;
+    this.#keys = parseKeys(options);
+    // The last key is the oldest: it stays while new ones are put in front of it.
+    this.#hashKey = options.hashKey === undefined ? this.oldest : parseKey('encryption.hashKey', options.hashKey);
+  }
+
+  /** @throws CacheConfigError for a key that is not 32 bytes; what the function throws */
+  static async open(source: EncryptionSource): Promise<KeyRing> {
+    return new KeyRing(source, typeof source === 'function' ? await source() : source);
+  }
+
+  /** The first is the one for new records. */
+  get keys(): readonly Buffer[] {
+    return this.#keys;
+  }
+
+  get hashKey(): Buffer {
+    return this.#hashKey;
+  }
+
+  /** Whether it is time to ask the function again. */
+  get isStale(): boolean {
+    return typeof this.#source === 'function' && performance.now() - this.#readAt > REFRESH_AFTER;
+  }
+
+  /** Asks the function again, if there is one, at most once a second. */
+  async refresh(): Promise<void> {
+    const source = this.#source;
+    if (typeof source !== 'function') return;
+    if (!this.#refreshing && performance.now() - this.#readAt < REFRESH_PAUSE) return;
+    this.#refreshing ??= Promise.resolve(source())
+      .then((options) => void (this.#keys = parseKeys(options)))
+      .finally(() => {
+        this.#readAt = performance.now();
+        this.#refreshing = undefined;
+      });
+    await this.#refreshing;
+  }
+
+  private get oldest(): Buffer {
+    return this.#keys.at(-1) ?? Buffer.alloc(0); // parseKeys gives at least one
+  }
+}
+
+interface SubKey {
+  readonly id: number;
+  readonly key: KeyObject;
+}
+
+/**
+ * Seals records with AES-256-GCM, under keys that HKDF-SHA-256 (RFC 5869) derives for one namespace.
+ * Sealed bytes: key id (4) · random nonce (12) · ciphertext · tag (16). With random nonces, NIST SP 800-38D allows 2^32
+ * records under one key: put a new key in front before a store has written four billion.
+ */
+export class RecordCipher {
+  readonly #ring: KeyRing;
+  readonly #namespace: string;
+  readonly #hashKey: KeyObject;
+  #derivedFrom: readonly Buffer[] = [];
+  #derived: readonly SubKey[] = [];
+  #nonces = Buffer.alloc(0);
+
+  constructor(ring: KeyRing, namespace: string) {
+    this.#ring = ring;
+    this.#namespace = namespace;
+    this.#hashKey = createSecretKey(derive(ring.hashKey, 'hash', namespace, KEY_BYTES));
+  }
+
+  seal(plain: Uint8Array, associated: Buffer): Buffer {
+    if (this.#ring.isStale) this.#ring.refresh().catch(() => undefined); // the keys at hand go on being good
+    const [subKey] = this.#subKeys;
+    if (!subKey) throw new TypeError('a key ring is never empty');
+    const sealed = Buffer.allocUnsafe(plain.length + OVERHEAD);
+    sealed.writeUInt32BE(subKey.id);
+    const nonce = this.#nonce();
+    sealed.set(nonce, ID_BYTES);
+    const cipher = createCipheriv(CIPHER, subKey.key, nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(associated);
+    sealed.set(cipher.update(plain), BODY);
+    cipher.final(); // GCM is a stream cipher: nothing is left over
+    sealed.set(cipher.getAuthTag(), BODY + plain.length);
+    return sealed;
+  }
+
+  /** @throws CacheCorruptError if the bytes were altered, or sealed for another key or place; UnknownKeyError */
+  open(sealed: Buffer, associated: Buffer): Buffer {
+    if (sealed.length < OVERHEAD) throw new CacheCorruptError('the encrypted record is truncated');
+    const id = sealed.readUInt32BE();
+    const subKey = this.#subKeys.find((known) => known.id === id);
+    if (!subKey) throw new UnknownKeyError('the record is encrypted with a key that this store does not have');
+    const nonce = sealed.subarray(ID_BYTES, BODY);
+    const decipher = createDecipheriv(CIPHER, subKey.key, nonce, { authTagLength: TAG_BYTES });
+    decipher.setAAD(associated);
+    decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+    const plain = decipher.update(sealed.subarray(BODY, -TAG_BYTES));
+    try {
+      decipher.final();
+    } catch {
+      throw new CacheCorruptError('the encrypted record was altered, or is not from this place');
+    }
+    return plain;
+  }
+
+  /** The keyed hash of a key or tag: 192 bits of HMAC-SHA-256, in base64url. */
+  hash(what: 'key' | 'tag', text: string): string {
+    return createHmac('sha256', this.#hashKey).update(`${what}:${text}`).digest().toString('base64url', 0, 24);
+  }
+
+  /** @see KeyRing.refresh */
+  refresh(): Promise<void> {
+    return this.#ring.refresh();
+  }
+
+  /** Derived once for each list of master keys; the first seals. */
+  get #subKeys(): readonly SubKey[] {
+    const { keys } = this.#ring;
+    if (keys === this.#derivedFrom) return this.#derived;
+    this.#derivedFrom = keys;
+    this.#derived = keys.map((master) => ({
+      id: derive(master, 'id', this.#namespace, ID_BYTES).readUInt32BE(),
+      key: createSecretKey(derive(master, 'seal', this.#namespace, KEY_BYTES)),
+    }));
+    return this.#derived;
+  }
+
+  /** Twelve bytes that nobody has used; drawn in bulk, since every draw costs as much as sealing does. */
+  #nonce(): Buffer {
+    if (this.#nonces.length === 0) this.#nonces = randomBytes(NONCE_BYTES * 256);
+    const nonce = this.#nonces.subarray(0, NONCE_BYTES);
+    this.#nonces = this.#nonces.subarray(NONCE_BYTES);
+    return nonce;
+  }
+}
+
+/** The one kind of corruption that newer keys may mend. */
+export class UnknownKeyError extends CacheCorruptError {
+  override readonly name = CacheCorruptError.name;
+}
+
+function derive(master: Buffer, purpose: 'id' | 'seal' | 'hash', namespace: string, length: number): Buffer {
+  return Buffer.from(hkdfSync('sha256', master, '', `nestjs-redis-cache-store/1/${purpose}/${namespace}`, length));
+}
+
+function parseKeys({ keys }: EncryptionOptions): readonly Buffer[] {
+  if (!Array.isArray(keys) || keys.length === 0) {
+    throw new CacheConfigError('encryption.keys', 'must be an array with the key for new records, then older ones');
+  }
+  return keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key));
+}
+
+function parseKey(option: string, key: EncryptionKey): Buffer {
+  const bytes = typeof key === 'string' ? parseText(key) : key instanceof Uint8Array ? Buffer.from(key) : undefined;
+  if (bytes?.length === KEY_BYTES) return bytes;
+  const problem = 'must be 32 random bytes, as a Buffer or in base64 or hex; make one with: openssl rand -base64 32';
+  throw new CacheConfigError(option, problem);
+}
+
+function parseText(text: string): Buffer | undefined {
+  if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex');
+  return /^[A-Za-z0-9+/_-]{43}=?$/.test(text) ? Buffer.from(text, 'base64') : undefined;
+}

@@ -1,0 +1,85 @@
+import { Logger } from '@nestjs/common';
+import type { RedisCacheModuleOptions, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheApp, SILENT } from './cache-app.js';
+import { ClusterDeployment } from './cluster.js';
+import { RedisServer } from './redis-server.js';
+
+const realNow = Date.now;
+
+// What is stored gets older, index and all, by ARGV[1] ms. (Tests may walk over the keys of their own server.)
+const AGE = `
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  if redis.call('TYPE', key).ok == 'zset' then
+    local members = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #members, 2 do
+      redis.call('ZADD', key, string.format('%.0f', members[i + 1] - ARGV[1]), members[i])
+    end
+  end
+  local left = redis.call('PTTL', key)
+  if left >= 0 then redis.call('PEXPIRE', key, left - ARGV[1]) end
+end
+`;
+
+/** Where stores are tried out: a backend with all that is opened on it, and time that passes without waiting. */
+export class Stage {
+  static memory(): Promise<Stage> {
+    return Promise.resolve(new Stage('memory:', [], () => Promise.resolve()));
+  }
+
+  static async redis(): Promise<Stage> {
+    const server = await RedisServer.start();
+    return new Stage(server.url, [server], () => server.stop());
+  }
+
+  static async cluster(): Promise<Stage> {
+    const cluster = await ClusterDeployment.start({ nodeTimeout: 10_000 }); // no failover, however busy the machine
+    return new Stage(cluster.url, await cluster.masters(), () => cluster.stop());
+  }
+
+  /** What the stores of this stage warned of. */
+  readonly warnings: string[] = [];
+  private readonly apps: CacheApp[] = [];
+  private opened = 0;
+
+  private constructor(
+    readonly url: string,
+    /** Those that have keys; none for `memory:`. */
+    readonly servers: readonly RedisServer[],
+    private readonly stopServers: () => Promise<void>,
+  ) {}
+
+  /** A store in an application of its own, and, unless the options say otherwise, in an empty namespace. */
+  async open<Store extends RedisCacheStore = RedisCacheStore>(options: RedisCacheModuleOptions = {}): Promise<Store> {
+    const namespace = `stage-${++this.opened}`;
+    const app = await CacheApp.start({ namespace, url: this.url, ...options });
+    this.apps.push(app);
+    Logger.overrideLogger({ ...SILENT, warn: (message: string) => this.warnings.push(message) });
+    return app.store as Store;
+  }
+
+  /** The only server. */
+  get server(): RedisServer {
+    const [server, ...others] = this.servers;
+    if (server === undefined || others.length > 0) throw new Error('there is no single server here');
+    return server;
+  }
+
+  /** Time passes for everything that is stored and for this process. What takes hours takes a millisecond. */
+  async pass(ms: number): Promise<void> {
+    const now = Date.now;
+    Date.now = () => now() + ms;
+    for (const server of this.servers) await server.cli('EVAL', AGE, 0, ms);
+  }
+
+  /** Closes what was opened, and brings the time back. */
+  async clean(): Promise<void> {
+    Date.now = realNow;
+    this.warnings.length = 0;
+    await Promise.all(this.apps.splice(0).map((app) => app.close()));
+  }
+
+  async stop(): Promise<void> {
+    await this.clean();
+    await this.stopServers();
+  }
+}

@@ -1,0 +1,88 @@
+// What the compiler has to accept of a user's code, and what it has to refuse.
+import type { DynamicModule } from '@nestjs/common';
+import {
+  CacheUnavailableError,
+  type CacheStoreOf,
+  RedisCacheError,
+  RedisCacheModule,
+  type RedisCacheStore,
+  type RedisConnection,
+} from 'nestjs-redis-cache-store';
+import type { Observable } from 'rxjs';
+import { z } from 'zod';
+import { expectType } from './expect-type.js';
+
+interface Session {
+  userId: number;
+  since: Date;
+}
+
+export async function store(sessions: RedisCacheStore, session: Session): Promise<void> {
+  expectType<Promise<void>>().toBe<ReturnType<typeof sessions.put>>();
+  await sessions.put('key', session, { ttl: '30m', tags: ['user:42'] });
+  await sessions.put('key', session, { ttl: null });
+  // @ts-expect-error a ttl of true means nothing
+  await sessions.put('key', session, { ttl: true });
+
+  const found = await sessions.get<Session>('key');
+  expectType<Session | undefined>().toBe<typeof found>();
+  // @ts-expect-error a record may be absent
+  void found.userId;
+  const unnamed = await sessions.get('key');
+  expectType<unknown>().toBe<typeof unnamed>(); // not any: the caller has to say what it is
+
+  const many = await sessions.getMany<Session>(['a', 'b']);
+  expectType<(Session | undefined)[]>().toBe<typeof many>();
+  const taken = await sessions.take<Session>('key');
+  expectType<Session | undefined>().toBe<typeof taken>();
+  const loaded = await sessions.getOrPut('key', () => session);
+  expectType<Session>().toBe<typeof loaded>();
+  const updated = await sessions.update<Session>('key', (current) => ({ ...current, userId: current.userId + 1 }));
+  expectType<Session | undefined>().toBe<typeof updated>();
+  // @ts-expect-error what replaces a session is a session
+  await sessions.update<Session>('key', (current) => current.userId);
+
+  const ttl = await sessions.ttl('key');
+  expectType<number | null | undefined>().toBe<typeof ttl>();
+  for await (const [key, value] of sessions.entries<Session>({ prefix: 'a' })) {
+    expectType<[string, Session]>().toBe<[typeof key, typeof value]>();
+  }
+}
+
+const schema = z.object({ userId: z.number(), role: z.string().default('guest') });
+
+export async function storeWithSchema(sessions: CacheStoreOf<typeof schema>): Promise<void> {
+  await sessions.put('key', { userId: 42 });
+  // @ts-expect-error the schema says what goes in
+  await sessions.put('key', { userId: 'forty-two' });
+  const found = await sessions.get('key');
+  expectType<{ userId: number; role: string } | undefined>().toBe<typeof found>();
+}
+
+export function module(): DynamicModule[] {
+  // @ts-expect-error a namespace is what tells stores apart
+  RedisCacheModule.forFeature({ ttl: '2h' });
+  // @ts-expect-error there are two ways to start
+  RedisCacheModule.forRoot({ startup: 'later' });
+  return [
+    RedisCacheModule.forRoot(),
+    RedisCacheModule.forRoot({ url: 'memory:', namespace: 'session', ttl: 1000, isGlobal: false }),
+    RedisCacheModule.forRootAsync({ useFactory: () => Promise.resolve({ url: 'memory:' }) }),
+    RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }, { namespace: 'a', name: 'b', schema }),
+    RedisCacheModule.forFeatureAsync({ name: 'reset-token', useFactory: () => ({ namespace: 'reset-token' }) }),
+  ];
+}
+
+export function connection({ status, status$ }: RedisConnection): void {
+  type Status = 'connecting' | 'ready' | 'down' | 'closed';
+  expectType<Status>().toBe<typeof status>();
+  expectType<Observable<Status>>().toBe<typeof status$>();
+}
+
+export function answer(error: unknown): string {
+  if (error instanceof CacheUnavailableError) {
+    expectType<'disconnected' | 'timeout' | 'closed'>().toBe<typeof error.reason>();
+    expectType<'not-sent' | 'unknown'>().toBe<typeof error.outcome>();
+  }
+  return error instanceof RedisCacheError ? error.code : 'not ours';
+}

@@ -1,0 +1,210 @@
+import * as fc from 'fast-check';
+import { decodeRecord, encodeHead, encodeRecord } from '../../lib/store/record.js';
+import { CacheCorruptError, messagePackSerializer } from 'nestjs-redis-cache-store';
+import { values } from '../support/arbitraries.js';
+
+const MIB = 2 ** 20;
+const ARRAY_32 = 0xdd;
+const MAP_32 = 0xdf;
+
+const uint32 = (n: number) => [n >>> 24, (n >>> 16) & 0xff, (n >>> 8) & 0xff, n & 0xff];
+const array = (length: number) => [ARRAY_32, ...uint32(length)];
+const repeat = (bytes: number[], times: number) => Buffer.alloc(bytes.length * times, Buffer.from(bytes));
+const join = (...parts: (Uint8Array | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part)));
+
+/** Extensions of msgpackr, by the byte that stands for them. */
+const ext = (type: number) => [0xd4, type, 0];
+const SET = ext(0x73);
+const ERROR = ext(0x65);
+const REGEXP = ext(0x78);
+const OWN_PROTO = ext(0x50);
+const RECORD = [0xd4, 0x72, 0x40];
+const identity = (id: number) => [0xd6, 0x69, ...uint32(id)];
+const pointer = (id: number) => [0xd6, 0x70, ...uint32(id)];
+
+/** An array that has itself become 2^40 elements by the time its pointers have been followed. */
+const bomb = (after: Uint8Array | number[]) =>
+  join(
+    [0xdc, 0, 41, ...identity(0), 0x91, 0xa1, 0x78],
+    ...Array.from({ length: 40 }, (_, i) =>
+      i < 39 ? [...identity(i + 1), 0x92, ...pointer(i), ...pointer(i)] : Buffer.from(after),
+    ),
+  );
+const bombAnd = (...last: number[]) => bomb([...last]);
+
+/** Elements that are all different: a Set keeps each. */
+const numbers = (count: number) =>
+  join(array(count), Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.from([0xce, ...uint32(i)]))));
+
+const hostile: [string, () => Buffer][] = [
+  ['an array of 2^32 elements in five bytes', () => join(array(2 ** 32 - 1))],
+  ['a map of 2^32 entries in five bytes', () => join([MAP_32], uint32(2 ** 32 - 1))],
+  ['a text of 2^32 bytes in five', () => join([0xdb], uint32(2 ** 32 - 1))],
+  ['a binary of 2^32 bytes in five', () => join([0xc6], uint32(2 ** 32 - 1))],
+  ['an extension of 2^32 bytes in six', () => join([0xc9], uint32(2 ** 32 - 1), [0x74])],
+  ['arrays in arrays that each claim all that is left', () => repeat(array(MIB / 2), MIB / 10)],
+  ['maps in maps that each claim all that is left', () => repeat([MAP_32, ...uint32(MIB / 4)], MIB / 10)],
+  ['arrays nested a million deep', () => join(repeat([0x91], MIB), [1])],
+  ['maps nested a million deep, as keys', () => join(repeat([0x81], MIB / 2), repeat([1], MIB / 2 + 1))],
+  ['Sets nested deep', () => join(repeat([...SET, 0x91], MIB / 4), [1])],
+  ['records nested deep', () => join([...RECORD, 0x91, 0xa1, 0x61], repeat([0x40], MIB), [1])],
+  [
+    'identities of identities of what points to all of them',
+    () => {
+      const ids = Array.from({ length: 900 }, (_, i) => i);
+      const elements = repeat([1], 100_000);
+      return join(ids.flatMap(identity), array(elements.length + ids.length), ids.flatMap(pointer), elements);
+    },
+  ],
+  ['Sets of Sets of many elements', () => join(repeat(SET, 2000), numbers(100_000))],
+  [
+    'Sets of one array, pointed to many times',
+    () => join(array(5001), identity(1), numbers(20_000), repeat([...SET, ...pointer(1)], 5000)),
+  ],
+  [
+    'property lists of one array, pointed to many times',
+    () => join(array(5001), identity(1), numbers(20_000), repeat([...OWN_PROTO, ...pointer(1)], 5000)),
+  ],
+  ['pointers to pointers, and a byte too many', () => join(bombAnd(0xc0), [0xc0])],
+  ['pointers to pointers as a regular expression', () => bombAnd(...REGEXP, 0x92, ...pointer(38), 0xa0)],
+  ['pointers to pointers as the flags of one', () => bombAnd(...REGEXP, 0x92, 0xa0, ...pointer(38))],
+  ['pointers to pointers as the message of an error', () => bombAnd(...ERROR, 0x92, 0xa0, ...pointer(38))],
+  ['pointers to pointers as the name of an error', () => bombAnd(...ERROR, 0x92, ...pointer(38), 0xa0)],
+  ['pointers to pointers as the name of a property', () => bombAnd(...OWN_PROTO, 0x91, 0x92, ...pointer(38), 1)],
+  ['pointers to pointers as the name of a field', () => bombAnd(...RECORD, 0x91, ...pointer(38), 1)],
+  [
+    'bundles of texts that each begin anew',
+    () => {
+      const bundles = Array.from({ length: 5000 }, (_, i) => [
+        0xd6,
+        0x62,
+        ...uint32(5 + 5000 * 7 - (5 + i * 7 + 2)),
+        1,
+      ]);
+      return join(array(5000), bundles.flat(), [0xdb, ...uint32(MIB)], repeat([0x61], MIB), [0xa0]);
+    },
+  ],
+  ['a bundle that jumps back to the beginning', () => join([0xd6, 0x62, ...uint32(2 ** 32 - 6), 1, 0xa0, 0xa0])],
+  ['a BigInt of a megabyte', () => join([0xc9, ...uint32(MIB), 0x42], repeat([0x7f], MIB))],
+  [
+    'a BigInt of a megabyte as the name of a field',
+    () => join(RECORD, [0x91, 0xc9, ...uint32(MIB), 0x42], repeat([0x7f], MIB), [1]),
+  ],
+  ['definitions of records without end', () => join(array(MIB / 8), repeat([...RECORD, 0x91, 0xa1, 0x61, 1], MIB / 8))],
+  ['a million empty Maps', () => join(array(MIB), repeat([0x80], MIB))],
+  ['a million empty arrays', () => join(array(MIB), repeat([0x90], MIB))],
+  ['a million empty records', () => join(array(MIB + 1), RECORD, [0x90], repeat([0x40], MIB))],
+];
+
+/** What a decoder may take for `size` bytes: an empty Map is one byte, and takes V8 some 200. */
+const allowance = (size: number) => 64 * MIB + 320 * size;
+
+function memory(): number {
+  const { heapUsed, external } = process.memoryUsage(); // external includes array buffers
+  return heapUsed + external;
+}
+
+/** Decodes; whether it worked does not matter here, only what it took. */
+function expectBounded(bytes: Buffer, decode: (bytes: Buffer) => unknown): void {
+  const before = memory();
+  const begun = performance.now();
+  let outcome: unknown;
+  try {
+    outcome = decode(bytes);
+  } catch (error) {
+    outcome = error;
+  }
+  const taken = memory() - before;
+  expect(outcome).toBeDefined();
+  expect(taken).toBeLessThan(allowance(bytes.length));
+  // Milliseconds, if it is not for ever.
+  expect(performance.now() - begun).toBeLessThan(10_000);
+}
+
+const asRecord = (bytes: Buffer) => {
+  const { payload, header } = decodeRecord(bytes);
+  return [header, messagePackSerializer.deserialize(payload)];
+};
+const asHeader = (bytes: Buffer) => join([0xc1, 0x11, 0xc5, bytes.length >> 8, bytes.length & 0xff], bytes);
+
+describe('the decoder', () => {
+  it.each(hostile)('takes little time and memory for %s', (_, make) => {
+    const bytes = make();
+    expectBounded(bytes, messagePackSerializer.deserialize);
+    expectBounded(encodeRecord(encodeHead({}, false), bytes), asRecord);
+    if (bytes.length < 2 ** 16) expectBounded(asHeader(bytes), asRecord);
+  });
+
+  const token = fc.oneof(
+    fc.constantFrom(0x80, 0x81, 0x90, 0x92, 0xc1, 0xc4, 0xc7, 0xc9, 0xd4, 0xd5, 0xd6, 0xd9, 0xdc, 0xdd, 0xde, 0xdf),
+    fc.constantFrom(0x40, 0x42, 0x50, 0x62, 0x65, 0x69, 0x70, 0x72, 0x73, 0x74, 0x78, 0xff, 0),
+    fc.integer({ min: 0, max: 255 }),
+  );
+  const noise = fc.array(token, { maxLength: 200 }).map((bytes) => Buffer.from(bytes));
+
+  it('neither hangs nor crashes nor takes much memory, whatever the bytes', () => {
+    fc.assert(
+      fc.property(noise, (bytes) => {
+        expectBounded(bytes, messagePackSerializer.deserialize);
+        expectBounded(join([0xc1, 0x10], bytes), asRecord);
+        expectBounded(asHeader(bytes), asRecord);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('neither hangs nor crashes for bytes that were a value once', () => {
+    const edits = fc.array(fc.tuple(fc.nat(), token), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(values, edits, (value, changed) => {
+        const bytes = Buffer.from(messagePackSerializer.serialize(value));
+        for (const [at, byte] of changed) bytes[at % bytes.length] = byte;
+        expectBounded(bytes, messagePackSerializer.deserialize);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('gives no value for a part of one, nor for one with something behind it', () => {
+    fc.assert(
+      fc.property(values, fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 3 }), (value, cut, more) => {
+        const bytes = Buffer.from(messagePackSerializer.serialize(value));
+        expect(() => messagePackSerializer.deserialize(bytes.subarray(0, cut % bytes.length))).toThrow();
+        expect(() => messagePackSerializer.deserialize(join(bytes, more))).toThrow();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('says of whatever is no record of ours that it is corrupt, and nothing else', () => {
+    fc.assert(
+      fc.property(fc.oneof(noise, noise.map(asHeader)), (bytes) => {
+        try {
+          expect(decodeRecord(bytes).payload.length).toBeLessThanOrEqual(bytes.length - 2);
+        } catch (error) {
+          expect(error).toBeInstanceOf(CacheCorruptError);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('gives a header back as it went in, and the payload untouched', () => {
+    const header = fc.record(
+      {
+        createdAt: fc.maxSafeNat(),
+        ttl: fc.oneof(fc.integer({ min: 1 }), fc.constant(null)),
+        tags: fc.array(fc.string({ unit: 'binary', minLength: 1 }), { minLength: 1, maxLength: 64 }),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(header, fc.uint8Array(), fc.boolean(), (given, payload, sealed) => {
+        const found = decodeRecord(encodeRecord(encodeHead(given, sealed), payload));
+        expect(found.payload.equals(payload)).toBe(true);
+        expect(found.sealed).toBe(sealed);
+        expect(found.header).toEqual(given);
+      }),
+    );
+  });
+});
