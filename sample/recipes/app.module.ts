@@ -1,0 +1,24 @@
+import { Module } from '@nestjs/common';
+import { ConfigModule, ConfigService } from '@nestjs/config';
+import { RedisCacheModule } from 'nestjs-redis-cache-store';
+import { ResetTokens } from './one-time-token.js';
+import { SessionGuard } from './session.guard.js';
+
+@Module({
+  imports: [
+    ConfigModule.forRoot(),
+    // The connection, and the default store: inject RedisCacheStore.
+    RedisCacheModule.forRootAsync({
+      inject: [ConfigService],
+      useFactory: (config: ConfigService) => ({
+        url: config.getOrThrow<string>('REDIS_URL'),
+        namespace: 'session',
+        ttl: '30m',
+      }),
+    }),
+    // A further store on the same connection: @InjectCacheStore('reset-token').
+    RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }),
+  ],
+  providers: [SessionGuard, ResetTokens],
+})
+export class AppModule {}

@@ -1,0 +1,174 @@
+import { Controller, Get, type INestApplication, type Type, UnauthorizedException, UseGuards } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { CacheUnavailableError, getCacheStoreToken, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import request from 'supertest';
+import { SILENT } from '../../test/support/cache-app.js';
+import { RedisServer } from '../../test/support/redis-server.js';
+import { JwtDenyList } from './jwt-deny-list.js';
+import { ResetTokens } from './one-time-token.js';
+import { Cart, type CartSession } from './session-update.js';
+import { type Session, SessionGuard } from './session.guard.js';
+import { Sessions } from './sign-out-everywhere.js';
+
+@Controller()
+@UseGuards(SessionGuard)
+class MeController {
+  @Get('me')
+  me() {
+    return 'hello';
+  }
+}
+
+const CALLERS = 100;
+const UNKNOWN = 'x'.repeat(43);
+
+describe('recipe', () => {
+  let server: RedisServer;
+  /** Two instances of one application. */
+  let apps: [INestApplication, INestApplication];
+
+  async function start(): Promise<INestApplication> {
+    const namespaces = ['reset-token', 'revoked-jwt', 'used-jwt'];
+    const module = await Test.createTestingModule({
+      imports: [
+        RedisCacheModule.forRoot({ url: server.url, namespace: 'session', ttl: '30m', timeout: '10s' }),
+        RedisCacheModule.forFeature(...namespaces.map((namespace) => ({ namespace, ttl: '2h' }))),
+      ],
+      controllers: [MeController],
+      providers: [Cart, JwtDenyList, ResetTokens, Sessions],
+    })
+      .setLogger(SILENT)
+      .compile();
+    return module.createNestApplication().init();
+  }
+
+  beforeAll(async () => {
+    server = await RedisServer.start();
+    apps = [await start(), await start()];
+  });
+  beforeEach(() => server.cli('FLUSHALL'));
+  afterAll(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+    await server.stop();
+  });
+
+  const of = <T>(recipe: Type<T>): T => apps[0].get(recipe);
+  /** Calls that come together, on both instances; their results. */
+  const together = <T, Result>(recipe: Type<T>, call: (instance: T) => Promise<Result>) =>
+    Promise.allSettled(Array.from({ length: CALLERS }, (_, i) => call(apps[i % 2 === 0 ? 0 : 1].get(recipe))));
+  const store = () => apps[0].get<RedisCacheStore>(RedisCacheStore);
+  const ttlOf = (name: string, key: string) => apps[0].get<RedisCacheStore>(getCacheStoreToken(name)).ttl(key);
+
+  describe('session guard', () => {
+    const statusOf = async (authorization: string) =>
+      (await request(apps[0].getHttpServer()).get('/me').set('Authorization', authorization)).status;
+
+    it('lets a session in, and only that', async () => {
+      const id = await of(Sessions).start(42);
+      expect(await statusOf(`Bearer ${id}`)).toBe(200);
+      await store().delete(id);
+      for (const authorization of [`Bearer ${id}`, 'Bearer *', '']) expect(await statusOf(authorization)).toBe(401);
+    });
+
+    it('answers 401 to a record that cannot be read', async () => {
+      await server.cli('SET', `session:${UNKNOWN}`, '{"userId":1}');
+      expect(await statusOf(`Bearer ${UNKNOWN}`)).toBe(401);
+    });
+  });
+
+  describe('one-time token', () => {
+    it(`is redeemed by one of ${CALLERS} callers of two instances`, async () => {
+      const token = await of(ResetTokens).issue(42);
+      const results = await together(ResetTokens, (tokens) => tokens.redeem(token));
+      expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(CALLERS);
+      const redeemed = results.filter((result) => result.status === 'fulfilled' && result.value !== undefined);
+      expect(redeemed).toEqual([{ status: 'fulfilled', value: 42 }]);
+    });
+
+    it('lives two hours, and what was never issued is nothing', async () => {
+      const token = await of(ResetTokens).issue(42);
+      const ttl = await ttlOf('reset-token', token);
+      expect(ttl).toBeLessThanOrEqual(7_200_000);
+      expect(ttl).toBeGreaterThan(7_100_000);
+      for (const other of [UNKNOWN, '', '*', 'ü'.repeat(43)]) {
+        expect(await of(ResetTokens).redeem(other)).toBeUndefined();
+      }
+    });
+  });
+
+  describe('deny-list', () => {
+    const inSeconds = (seconds: number) => ({ jti: 'one', exp: Math.floor(Date.now() / 1000) + seconds });
+
+    it('refuses a revoked token for as long as anybody would accept it, and no other', async () => {
+      const claims = inSeconds(600);
+      await of(JwtDenyList).assertNotRevoked(claims);
+      await of(JwtDenyList).revoke(claims);
+      await expect(of(JwtDenyList).assertNotRevoked(claims)).rejects.toThrow(UnauthorizedException);
+      await of(JwtDenyList).assertNotRevoked({ ...claims, jti: 'two' });
+      const ttl = await ttlOf('revoked-jwt', 'one');
+      expect(ttl).toBeGreaterThan(640_000);
+      expect(ttl).toBeLessThanOrEqual(660_000);
+    });
+
+    it('remembers nothing of a token that nobody accepts any more', async () => {
+      await of(JwtDenyList).revoke(inSeconds(-3600));
+      expect(await server.cli('DBSIZE')).toBe(0);
+    });
+
+    it(`passes one of ${CALLERS} presentations of a token that is good for one request`, async () => {
+      const claims = inSeconds(600);
+      const results = await together(JwtDenyList, (list) => list.assertFirstUse(claims));
+      const refused = results.filter((result) => result.status === 'rejected');
+      expect(refused).toHaveLength(CALLERS - 1);
+      for (const { reason } of refused) expect(reason).toBeInstanceOf(UnauthorizedException);
+    });
+  });
+
+  describe('sign out everywhere', () => {
+    it('ends all sessions of a user and none of others', async () => {
+      const sessions = await Promise.all([1, 2, 3].map(() => of(Sessions).start(42)));
+      const other = await of(Sessions).start(7);
+      expect(await apps[1].get(Sessions).endAll(42)).toBe(3);
+      expect(await store().getMany(sessions)).toEqual([undefined, undefined, undefined]);
+      expect(await store().get<Session>(other)).toMatchObject({ userId: 7, createdAt: expect.any(Date) });
+    });
+
+    it('spares the session it is asked to spare', async () => {
+      const sessions = await Promise.all([1, 2, 3].map(() => of(Sessions).start(42)));
+      const here = sessions[0] ?? '';
+      expect(await of(Sessions).endOthers(42, here)).toBe(2);
+      expect(await store().keys()).toEqual([here]);
+    });
+  });
+
+  describe('session update', () => {
+    it(`keeps every one of ${CALLERS} changes that two instances make at once`, async () => {
+      await store().put(UNKNOWN, { userId: 42, cart: new Map() });
+      const results = await together(Cart, (cart) => cart.add(UNKNOWN, 'apple'));
+      expect(results.filter((result) => result.status === 'rejected')).toEqual([]);
+      const session = await store().get<CartSession>(UNKNOWN);
+      expect(session?.cart.get('apple')).toBe(CALLERS);
+    });
+
+    it('does not bring a session back that is gone', async () => {
+      await expect(of(Cart).add(UNKNOWN, 'apple')).rejects.toThrow(UnauthorizedException);
+      expect(await server.cli('DBSIZE')).toBe(0);
+    });
+  });
+
+  // The last: it leaves no server behind.
+  it('means an outage by none of its answers', async () => {
+    const token = await of(ResetTokens).issue(42);
+    await server.kill9();
+    const claims = { jti: 'one', exp: Math.floor(Date.now() / 1000) + 600 };
+    const calls = [
+      of(ResetTokens).redeem(token),
+      of(JwtDenyList).assertNotRevoked(claims),
+      of(JwtDenyList).assertFirstUse(claims),
+      of(Sessions).endAll(42),
+      of(Cart).add(UNKNOWN, 'apple'),
+    ];
+    const results = await Promise.allSettled(calls);
+    for (const result of results) expect(result).toMatchObject({ reason: expect.any(CacheUnavailableError) });
+  });
+});

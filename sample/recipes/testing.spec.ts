@@ -1,0 +1,47 @@
+// How an application tests what it builds on the store: no Redis, and no mock that has to imitate one.
+import { type ExecutionContext, UnauthorizedException } from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { CacheUnavailableError, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { SessionGuard } from './session.guard.js';
+
+const ID = 'x'.repeat(43);
+
+describe('SessionGuard', () => {
+  let app: TestingModule;
+
+  // The whole store, in this process, with its types, ttls and errors. Every test has its own.
+  const application = () =>
+    Test.createTestingModule({
+      imports: [RedisCacheModule.forRoot({ url: 'memory:', namespace: 'session', ttl: '30m' })],
+      providers: [SessionGuard],
+    });
+  const enter = () => app.get(SessionGuard).canActivate(requestWith(`Bearer ${ID}`));
+
+  afterEach(() => app.close());
+
+  it('lets a session in', async () => {
+    app = await (await application().compile()).init();
+    await app.get(RedisCacheStore).put(ID, { userId: 42, createdAt: new Date() });
+    await expect(enter()).resolves.toBe(true);
+  });
+
+  it('keeps everybody else out', async () => {
+    app = await (await application().compile()).init();
+    await expect(enter()).rejects.toThrow(UnauthorizedException);
+  });
+
+  // What the store does in an outage, on demand.
+  it('does not mistake an outage for a logout', async () => {
+    const outage = new CacheUnavailableError('disconnected', 'not-sent', 'Redis is down');
+    app = await application()
+      .overrideProvider(RedisCacheStore)
+      .useValue({ get: () => Promise.reject(outage) })
+      .compile();
+    await expect(enter()).rejects.toBe(outage);
+  });
+});
+
+function requestWith(authorization: string): ExecutionContext {
+  const request = { headers: { authorization } };
+  return { switchToHttp: () => ({ getRequest: () => request }) } as unknown as ExecutionContext;
+}

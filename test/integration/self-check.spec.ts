@@ -1,0 +1,78 @@
+import { Test } from '@nestjs/testing';
+import { RedisCacheModule, type RedisCacheModuleOptions, RedisConnection } from 'nestjs-redis-cache-store';
+import { SILENT } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
+import { RedisServer } from '../support/redis-server.js';
+
+/** Starts an application, and gives what it warned of. */
+async function warningsOf(options: RedisCacheModuleOptions, server: RedisServer): Promise<string[]> {
+  const warnings: string[] = [];
+  const logger = { ...SILENT, warn: (message: string) => void warnings.push(message) };
+  const before = await infoCalls(server);
+  const module = await Test.createTestingModule({
+    imports: [RedisCacheModule.forRoot({ url: server.url, ...options })],
+  })
+    .setLogger(logger)
+    .compile();
+  try {
+    await module.init();
+    // INFO was asked for (or refused); what is asked after it is on the same connection as the PINGs, in order.
+    await eventually(async () => expect(await infoCalls(server)).toBeGreaterThan(before + 1));
+    for (let i = 0; i < 3; i++) await module.get(RedisConnection).ping();
+  } finally {
+    await module.close();
+  }
+  return warnings;
+}
+
+/** How often INFO was called or refused; asking adds one. */
+async function infoCalls(server: RedisServer): Promise<number> {
+  const stats = String(await server.cli('INFO', 'commandstats'));
+  const [, calls = '0', rejected = '0'] = /cmdstat_info:calls=(\d+),.*?rejected_calls=(\d+)/.exec(stats) ?? [];
+  return Number(calls) + Number(rejected);
+}
+
+describe('At boot the module warns', () => {
+  let server: RedisServer;
+  beforeEach(async () => {
+    server = await RedisServer.start({ appendonly: true });
+  });
+  afterEach(() => server.stop());
+
+  it('of nothing, if there is nothing to warn of', async () => {
+    expect(await warningsOf({}, server)).toEqual([]);
+  });
+
+  it('of an eviction policy that may drop sessions, but only where memory is limited', async () => {
+    await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    expect(await warningsOf({}, server)).toEqual([]);
+    await server.cli('CONFIG', 'SET', 'maxmemory', '100mb');
+    expect(await warningsOf({}, server)).toEqual([expect.stringContaining('allkeys-lru')]);
+  });
+
+  it('of missing persistence, but only where records never expire', async () => {
+    await server.cli('CONFIG', 'SET', 'appendonly', 'no');
+    await server.cli('CONFIG', 'SET', 'save', '');
+    expect(await warningsOf({ ttl: '30m' }, server)).toEqual([]);
+    expect(await warningsOf({}, server)).toEqual([expect.stringContaining('no persistence')]);
+    await server.cli('CONFIG', 'SET', 'save', '3600 1');
+    expect(await warningsOf({}, server)).toEqual([]);
+  });
+
+  it('of a replica as target', async () => {
+    const master = await RedisServer.start();
+    try {
+      await server.cli('REPLICAOF', '127.0.0.1', String(master.port));
+      await eventually(async () => expect(String(await server.cli('INFO', 'replication'))).toContain('link_status:up'));
+      expect(await warningsOf({}, server)).toEqual([expect.stringContaining('replica')]);
+    } finally {
+      await master.stop();
+    }
+  });
+
+  it('of nothing where a managed Redis refuses INFO and CONFIG', async () => {
+    await server.cli('CONFIG', 'SET', 'save', '');
+    await server.cli('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config');
+    expect(await warningsOf({ redis: { username: 'app', password: 'secret' } }, server)).toEqual([]);
+  });
+});
