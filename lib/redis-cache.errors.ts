@@ -67,11 +67,12 @@ export class CacheArgumentError extends RedisCacheError {
     },
   ) {
     super(message, options);
-    if (options?.issues) this.issues = options.issues;
+    // Not enumerable: a schema's messages may quote the value, and whoever logs the error must not log that.
+    if (options?.issues) Object.defineProperty(this, 'issues', { value: options.issues });
   }
 
   /** The issues of the store's schema, if the schema refused the value. */
-  readonly issues?: readonly { readonly message: string }[];
+  declare readonly issues?: readonly { readonly message: string }[];
 }
 
 /**

@@ -137,7 +137,7 @@ class RedisCacheRuntime {
 
   get #surroundings(): StoreSurroundings {
     const openKeys = (source: EncryptionSource) => {
-      const ring = this.#keyRings.get(source) ?? KeyRing.open(source);
+      const ring = this.#keyRings.get(source) ?? KeyRing.open(source, this.#warn);
       this.#keyRings.set(source, ring);
       return ring;
     };

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { checkRedisOptions } from './connection/redis-client.js';
-import type { ConnectionOptions } from './connection/redis-connection.js';
+import type { ConnectionOptions } from './connection/connection-options.js';
 import { parseRedisUrl } from './connection/redis-url.js';
 import { DURATION_RULE, toMilliseconds } from './redis-cache.duration.js';
 import { CacheConfigError } from './redis-cache.errors.js';
@@ -88,7 +88,8 @@ export function resolveDefaultStore(
   options: RedisCacheModuleOptions,
   surroundings: StoreSurroundings,
 ): Promise<StoreSettings> {
-  return resolve({ ...options, namespace: options.namespace ?? 'cache' }, options, surroundings);
+  const { namespace = 'cache' } = options;
+  return resolve({ ...options, namespace }, options, surroundings);
 }
 
 /** The settings of a store of `forFeature`, on top of what `forRoot` says for all. @throws CacheConfigError */
@@ -110,9 +111,9 @@ async function resolve(
   { warn, openKeys }: StoreSurroundings,
 ): Promise<StoreSettings> {
   const { namespace, schema, onCorrupt = 'throw', sliding = false } = options;
-  const serializer = options.serializer ?? root.serializer ?? messagePackSerializer;
-  const encryption = options.encryption ?? root.encryption ?? false;
-  const hashKeys = options.hashKeys ?? root.hashKeys ?? false;
+  // Not with `??`: null is a mistake, not the wish for a default, least of all for no encryption.
+  const { serializer = root.serializer ?? messagePackSerializer } = options;
+  const { encryption = root.encryption ?? false, hashKeys = root.hashKeys ?? false } = options;
   const maxBytes = resolveMaxBytes(root);
   const ttl = duration('ttl', options.ttl) ?? null;
   const maxAge = duration('maxAge', options.maxAge);

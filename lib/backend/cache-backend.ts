@@ -67,9 +67,9 @@ export interface CacheBackend {
   removeFromIndex(index: string, members: readonly IndexMember[], deadline: number): Promise<void>;
 
   /**
-   * Calls `onInvalid` with each key beginning with `prefix` that anybody (this process included) changes or that expires or
-   * is evicted, and with `undefined` when all must be taken as changed. To be called before the application starts.
-   * `undefined` where there is nothing to be gained by local copies.
+   * Calls `onInvalid` with each key beginning with `prefix` that anybody changes or that expires or is evicted, and with
+   * `undefined` when all must be taken as changed. What is written through this backend is told before it is sent, and
+   * again before its promise settles. `undefined` where there is nothing to be gained by local copies.
    */
   watch(prefix: string, lease: number, onInvalid: (key: string | undefined) => void): Invalidations | undefined;
 }

@@ -14,9 +14,12 @@ redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3))
 return 1
 `);
 
-const TRIM = `
+const CLOCK = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+const TRIM = `
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[1]))
 `;
 
@@ -32,18 +35,20 @@ end
 
 /** KEYS: index. ARGV: clock skew in ms, member, ttl in ms or ''. → the moment until which the member stays at least. */
 export const ADD_TO_INDEX = script(`
-${TRIM}
+${CLOCK}
 local ttl = tonumber(ARGV[3])
 local score = now + (ttl or ${NEVER})
 -- Who is there for ever stays so, and must show that it is being written again, or it might be taken for a stale one.
 local isEternal = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[2]) or 0) >= ${NEVER}
+-- The first write, since Redis without memory (OOM) refuses a script no more once it has written.
 redis.call('ZADD', KEYS[1], 'GT', string.format('%.0f', isEternal and now + ${NEVER} or score), ARGV[2])
+${TRIM}
 ${LIVE_AS_LONG_AS_LAST}
 return string.format('%.0f', score)
 `);
 
 /** KEYS: index. ARGV: clock skew in ms. */
-export const TRIM_INDEX = script(TRIM);
+export const TRIM_INDEX = script(CLOCK + TRIM);
 
 /** KEYS: index. ARGV: clock skew in ms, member, score, member, score, … */
 export const REMOVE_FROM_INDEX = script(`

@@ -5,9 +5,11 @@ import type { RedisLink } from './redis-link.js';
 import { reset } from './socket-reset.js';
 
 const CHANNEL = '__redis__:invalidate';
-/** The pause before a lost feed is opened again, in ms. */
+/** The pause before a lost feed is opened again, in ms; doubled with each failure, as it may have been refused for good. */
 const PAUSE = 100;
-
+const LONGEST_PAUSE = 5000;
+/** How long opening a feed may take, in ms. */
+const OPENED_WITHIN = 2000;
 /** So many quarters of a lease without a PONG: the feed does not stall, it is dead. */
 const DEAD_AFTER = 8;
 
@@ -32,57 +34,92 @@ export class InvalidationFeed {
   provenAt = -Infinity;
   private readonly watches: Watch[] = [];
   private lease = Infinity;
+  #link: RedisLink | undefined;
+  /** The feed that is open or being opened. */
+  #client: Redis | undefined;
+  /** The one that listens to every prefix: only its PONGs prove anything. */
+  #trusted: Redis | undefined;
   private lastProblem: string | undefined;
 
   constructor(private readonly warn: (message: string) => void) {}
 
   watch(prefix: string, lease: number, onInvalid: Listener): this {
+    // Later than at boot (by a module that is loaded lazily): what is open now does not listen to this prefix.
+    this.distrust();
     this.watches.push({ prefix, onInvalid });
     this.lease = Math.min(this.lease, lease);
+    if (this.#client) this.#client.disconnect();
+    else if (this.#link) this.follow(this.#link);
     return this;
   }
 
   /** Listens to the server that the link leads to, until the link ends. Without anybody watching, does nothing. */
   follow(link: RedisLink): void {
+    this.#link = link;
     if (this.watches.length > 0) void this.run(link);
+  }
+
+  /**
+   * Carries out a write of this process. Its keys count as changed before it is sent, and again when it is answered: a
+   * read that began in between may have been carried out before it.
+   */
+  async around<T>(keys: readonly string[], write: () => Promise<T>): Promise<T> {
+    if (this.watches.length === 0) return write();
+    for (const key of keys) this.tell(key);
+    try {
+      return await write();
+    } finally {
+      for (const key of keys) this.tell(key);
+    }
   }
 
   private async run(link: RedisLink): Promise<void> {
     let client: Redis | undefined;
     void link.ended.then(() => client?.disconnect());
-    while (!link.hasEnded) {
+    for (let failures = 0; !link.hasEnded;) {
       try {
         client = link.twin();
+        this.#client = client;
         await this.listen(client);
+        failures = 0;
       } catch (error) {
+        failures++;
         this.report(describe(error).message);
       } finally {
-        this.lose();
+        if (client && this.#trusted === client) this.distrust();
         if (client?.status !== 'end') client?.disconnect();
       }
-      if (!link.hasEnded) await delay(PAUSE);
+      const pause = Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE);
+      if (!link.hasEnded) await delay(pause, undefined, { ref: false });
     }
+    if (this.#client === client) this.#client = undefined;
   }
 
   /** Resolves when the feed ends. */
   private async listen(client: Redis): Promise<void> {
     client.on('error', () => undefined); // 'end' follows
     const ended = new Promise<void>((resolve) => client.once('end', resolve));
+    const beat = this.lease / 4;
     let unanswered = 0;
+    const prove = () => void this.prove(client).then(() => (unanswered = 0), ignore);
     const heartbeat = setInterval(() => {
-      if (unanswered++ >= DEAD_AFTER) reset(client.stream);
-      else if (client.status === 'ready') void this.prove(client).then(() => (unanswered = 0), ignore);
-    }, this.lease / 4);
+      const isOpen = this.#trusted === client;
+      const most = isOpen ? DEAD_AFTER : Math.max(DEAD_AFTER, OPENED_WITHIN / beat);
+      if (unanswered++ >= most) reset(client.stream);
+      else if (isOpen) prove();
+    }, beat);
     try {
       await client.connect();
       const id = String(await client.client('ID'));
-      const prefixes = [...new Set(this.watches.map(({ prefix }) => prefix))].flatMap((prefix) => ['PREFIX', prefix]);
-      await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', ...prefixes);
+      const prefixes = [...new Set(this.watches.map(({ prefix }) => prefix))];
+      const tracking = ['ON', 'REDIRECT', id, 'BCAST', ...prefixes.flatMap((prefix) => ['PREFIX', prefix])];
+      await client.call('CLIENT', 'TRACKING', ...tracking);
       client.on('messageBuffer', (_channel: Buffer, keys: unknown) => this.deliver(keys));
       await client.subscribe(CHANNEL);
-      this.lose(); // reads that began before now may have missed something
+      this.distrust(); // reads that began before now may have missed something
+      this.#trusted = client;
       this.lastProblem = undefined;
-      await this.prove(client).catch(ignore);
+      prove();
       await ended;
     } finally {
       clearInterval(heartbeat);
@@ -93,24 +130,25 @@ export class InvalidationFeed {
   private async prove(client: Redis): Promise<void> {
     const sentAt = performance.now();
     await client.ping();
-    this.provenAt = Math.max(this.provenAt, sentAt);
+    if (this.#trusted === client) this.provenAt = Math.max(this.provenAt, sentAt);
   }
 
   private deliver(keys: unknown): void {
     // null: FLUSHDB or FLUSHALL
-    if (!Array.isArray(keys)) return this.tellAll(undefined);
-    for (const key of keys as Buffer[]) this.tellAll(String(key));
+    if (!Array.isArray(keys)) return this.tell(undefined);
+    for (const key of keys as Buffer[]) this.tell(String(key));
   }
 
-  private tellAll(key: string | undefined): void {
+  private tell(key: string | undefined): void {
     for (const { prefix, onInvalid } of this.watches) {
       if (key === undefined || key.startsWith(prefix)) onInvalid(key);
     }
   }
 
-  private lose(): void {
+  private distrust(): void {
+    this.#trusted = undefined;
     this.provenAt = -Infinity;
-    this.tellAll(undefined);
+    this.tell(undefined);
   }
 
   private report(problem: string): void {

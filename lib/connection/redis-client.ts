@@ -70,7 +70,8 @@ export function createClient(
       enableReadyCheck: true,
       maxLoadingRetryTime: 250,
       failoverDetector: true,
-      sentinelCommandTimeout: connectTimeout,
+      // Connecting included. A silent sentinel must leave time for the others, and for the server that they name.
+      sentinelCommandTimeout: connectTimeout / (address.endpoints.length + 1),
       // Typed as a function that never gives up; any other answer than a number ends the attempt.
       sentinelRetryStrategy: () => undefined,
       sentinelReconnectStrategy: () => 1000,
@@ -86,8 +87,9 @@ export function createClient(
         enableAutoPipelining: false,
         clusterRetryStrategy: null,
         retryDelayOnFailover: 0,
-        slotsRefreshInterval: 1000,
-        slotsRefreshTimeout: connectTimeout,
+        slotsRefreshInterval: 0, // by RedisLink
+        // A silent node must leave time for asking another.
+        slotsRefreshTimeout: connectTimeout / 3,
         maxRedirections: 6,
         // Cluster nodes announce IP addresses; a certificate names the host of the url.
         ...(common.tls && { dnsLookup: (host, callback) => callback(null, host) }),

@@ -1,34 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisOptions } from 'ioredis';
 import { BehaviorSubject, distinctUntilChanged } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
+import { Backoff } from './backoff.js';
+import { bounded } from './bounded.js';
+import type { ConnectionOptions } from './connection-options.js';
 import { InFlight } from './in-flight.js';
 import { InvalidationFeed } from './invalidation-feed.js';
-import { createClient, type RedisClient, type RedisCredentials } from './redis-client.js';
+import { createClient } from './redis-client.js';
 import type { RedisCommand, RedisReply } from './redis-command.js';
 import { describe, toRefusal } from './redis-failures.js';
 import { RedisLink } from './redis-link.js';
 import type { RedisNode } from './redis-link.js';
-import type { RedisAddress } from './redis-url.js';
 import { WaitingRoom } from './waiting-room.js';
 
 /** See {@link RedisConnection.status}. */
 export type ConnectionStatus = 'connecting' | 'ready' | 'down' | 'closed';
-
-/** @internal */
-export interface ConnectionOptions {
-  readonly address: RedisAddress;
-  /** The user's own client, watched instead of one of ours. */
-  readonly client?: RedisClient;
-  readonly redis: RedisOptions;
-  readonly credentials?: () => RedisCredentials | Promise<RedisCredentials>;
-  readonly timeout: number;
-  readonly startup: 'wait' | 'background';
-  readonly startupTimeout: number;
-  /** Tells the operator of something. */
-  readonly warn: (message: string) => void;
-}
 
 /** What a call may still do. @internal */
 export interface Call {
@@ -149,28 +136,34 @@ export class RedisConnection {
    * @throws CacheCommandError if Redis refuses it; CacheUnavailableError if there is no reply
    * @internal
    */
-  async send(command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
-    for (let attempt = 1; ; attempt++) {
-      const link = this.#link ?? (await this.nextLink(call));
-      try {
-        return await this.inFlight.send(link, command, call.deadline, node);
-      } catch (error) {
-        if (!(error instanceof CacheUnavailableError) || !this.mayRetry(error, call, attempt)) throw error;
-        if (node) throw error; // what was meant for one node is of no use on another
-        // Nobody got the command (or repeating it is harmless): wait for a better connection, or for this one to recover.
-        await delay(RETRY_PAUSE);
-      }
-    }
+  send(command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
+    return this.attempt(call, (link) => this.inFlight.send(link, command, call.deadline, node), node === undefined);
   }
 
   /** The nodes that together hold all keys, each key once. @internal */
-  async masters(call: Call): Promise<readonly RedisNode[]> {
-    return (this.#link ?? (await this.nextLink(call))).masters();
+  masters(call: Call): Promise<readonly RedisNode[]> {
+    return this.attempt(call, async (link) => link.masters());
   }
 
   /** Whether keys live in slots, so that a command may name only keys of one slot. @internal */
   get isCluster(): boolean {
     return this.#link?.isCluster ?? this.#options.address.kind === 'cluster';
+  }
+
+  /** @param anywhere - whether another link will do: what was meant for one node is of no use on another */
+  private async attempt<T>(call: Call, action: (link: RedisLink) => Promise<T>, anywhere = true): Promise<T> {
+    for (let repeated = false; ;) {
+      const link = this.#link ?? (await this.nextLink(call));
+      try {
+        return await action(link);
+      } catch (error) {
+        if (!(error instanceof CacheUnavailableError) || !anywhere || !this.mayRetry(error, call, repeated))
+          throw error;
+        repeated ||= error.outcome === 'unknown';
+        // Nobody got the command (or repeating it is harmless): wait for a better connection, or for this one to recover.
+        await delay(RETRY_PAUSE);
+      }
+    }
   }
 
   private async start(): Promise<void> {
@@ -182,13 +175,13 @@ export class RedisConnection {
       const timer = setTimeout(() => {
         subscription.unsubscribe();
         if (this.status === 'connecting') this.become('down');
-        reject(this.notSent());
+        reject(this.bootFailure());
       }, startupTimeout);
       const subscription = this.status$.subscribe((status) => {
         if (status === 'connecting') return;
         clearTimeout(timer);
         if (status === 'ready') resolve();
-        else reject(this.failure instanceof CacheConfigError ? this.failure : this.notSent());
+        else reject(this.bootFailure());
         queueMicrotask(() => subscription.unsubscribe());
       });
     });
@@ -203,30 +196,37 @@ export class RedisConnection {
 
   /** One connection after the other until `close()`. */
   private async supervise(): Promise<void> {
-    for (let failures = 0; !this.closing;) {
+    const backoff = new Backoff();
+    while (!this.closing) {
       try {
         const link = await this.connect();
-        failures = 0;
+        if (this.closing) return link.close();
+        const since = performance.now();
         this.#link = link;
         this.become('ready');
         this.feed.follow(link);
-        this.fail(await link.ended);
+        const reason = await link.ended;
+        this.inFlight.abandon(link);
+        backoff.lasted(performance.now() - since);
+        this.fail(reason);
       } catch (error) {
         const refusal = this.#options.client ? undefined : toRefusal(error);
         this.fail(refusal ?? error);
-        if (refusal && !this.wasReady && !this.#options.credentials) return this.become('down');
+        if (refusal && !this.wasReady && !this.#options.credentials) return this.become('down', -Infinity);
       }
-      if (!this.closing) await delay(backoff(failures++), undefined, this.abort).catch(() => undefined);
+      if (!this.closing) await delay(backoff.next(), undefined, this.abort).catch(() => undefined);
     }
   }
 
   private async connect(): Promise<RedisLink> {
     const { address, redis, client, credentials, timeout } = this.#options;
-    const attemptTimeout = Math.max(timeout, 1000);
     const { signal } = this.abort;
     if (client) return RedisLink.adopt(client, signal);
-    const own = createClient(address, redis, (await credentials?.()) ?? {}, attemptTimeout);
-    return RedisLink.open(own, { db: redis.db ?? address.db, patience: attemptTimeout }, signal);
+    const connectWithin = Math.min(Math.max(timeout, 1000), 5000);
+    const asked = credentials && bounded((async () => credentials())(), connectWithin, signal, 'no credentials came');
+    const own = createClient(address, redis, (await asked) ?? {}, connectWithin);
+    const db = redis.db ?? address.db;
+    return RedisLink.open(own, { db, connectWithin, patience: Math.max(timeout, 250) }, signal);
   }
 
   /** The link is gone, or could not be had. */
@@ -237,16 +237,16 @@ export class RedisConnection {
     if (this.status === 'ready') this.become('down');
   }
 
-  private become(status: ConnectionStatus): void {
+  private become(status: ConnectionStatus, downSince = performance.now()): void {
     if (this.status === 'closed' || (this.closing && status !== 'closed')) return;
     if (status === 'ready') {
       this.wasReady = true;
       this.failure = undefined;
     }
-    if (status === 'down') this.downSince = performance.now();
+    if (status === 'down') this.downSince = downSince; // calls wait for a while, from then on
     this.statuses.next(status);
     if (status === 'closed') this.statuses.complete();
-    if (status !== 'down') this.waitingRoom.admitAll();
+    this.waitingRoom.admitAll();
   }
 
   private async stop(): Promise<void> {
@@ -277,11 +277,15 @@ export class RedisConnection {
     return this.downSince + this.#options.timeout * BLIP;
   }
 
-  private mayRetry(failure: CacheUnavailableError, call: Call, attempt: number): boolean {
+  private mayRetry(failure: CacheUnavailableError, call: Call, repeated: boolean): boolean {
     if (failure.reason !== 'disconnected' || performance.now() + RETRY_PAUSE >= call.deadline) return false;
-    if (failure.outcome === 'unknown') return call.repeatable && attempt === 1;
+    if (failure.outcome === 'unknown') return call.repeatable && !repeated;
     const begun = call.deadline - this.#options.timeout;
     return performance.now() - begun < this.#options.timeout * BLIP;
+  }
+
+  private bootFailure(): Error {
+    return this.failure instanceof CacheConfigError ? this.failure : this.notSent();
   }
 
   private notSent(reason: 'disconnected' | 'closed' = 'disconnected'): CacheUnavailableError {
@@ -291,10 +295,4 @@ export class RedisConnection {
     const message = reason === 'closed' ? 'the connection to Redis was closed by this application' : disconnected;
     return new CacheUnavailableError(reason, 'not-sent', message, { cause: this.failure });
   }
-}
-
-/** 25–50 ms for the first eight attempts, then doubling up to 2 s, with jitter so that instances do not come in step. */
-function backoff(failures: number): number {
-  if (failures < 8) return 25 + Math.random() * 25;
-  return Math.min(2000, 50 * 2 ** (failures - 7)) * (0.5 + Math.random() / 2);
 }

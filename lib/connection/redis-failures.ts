@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
 
 /**
@@ -89,6 +90,7 @@ function tlsAdvice(code: string): string {
 
 /** Cluster wraps the error of the node it asked last, where the reason is. */
 function innermost(error: unknown): Detailed {
-  const detailed = (error instanceof Error ? error : new Error(String(error))) as Detailed;
-  return detailed.lastNodeError instanceof Error ? innermost(detailed.lastNodeError) : detailed;
+  // Node's own errors are of another realm, so no instance of this `Error`, where modules run in a context (Jest).
+  const detailed = (types.isNativeError(error) ? error : new Error(String(error))) as Detailed;
+  return types.isNativeError(detailed.lastNodeError) ? innermost(detailed.lastNodeError) : detailed;
 }

@@ -2,8 +2,12 @@ import { once } from 'node:events';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
+import { CacheUnavailableError } from '../redis-cache.errors.js';
+import { bounded } from './bounded.js';
 import type { RedisClient } from './redis-client.js';
 import { PendingCommand } from './redis-command.js';
+import type { RedisCommand } from './redis-command.js';
+import { replyCode } from './redis-failures.js';
 import { reset } from './socket-reset.js';
 
 /** What a node's socket had received when we last looked, and since when it is silent. */
@@ -13,13 +17,21 @@ interface Pulse {
   pinged?: PendingCommand | undefined;
 }
 
+/**
+ * How often a Cluster is asked who has which slots, in ms. Not by ioredis' own `slotsRefreshInterval`: closed while such a
+ * question is on its way, it goes on asking for ever, and the process never exits.
+ */
+const SLOTS_REFRESH = 1000;
+
 /** A node that commands can be addressed to. */
 export type RedisNode = Redis;
 
 interface LinkOptions {
   /** The database to select. */
   readonly db: number;
-  /** The time for connecting, login and all; also for how long a node that owes a reply may be silent. In ms. */
+  /** The time for connecting, login and all, in ms. */
+  readonly connectWithin: number;
+  /** For how long a node that owes a reply may be silent, in ms. */
   readonly patience: number;
 }
 
@@ -34,17 +46,20 @@ export class RedisLink {
   /** Resolves, with what ended it, when the connection is gone; never rejects. */
   readonly ended: Promise<unknown>;
   hasEnded = false;
-  private readonly pulses = new WeakMap<Redis, Pulse>();
-  private readonly corked = new Set<Redis>();
+  // Private names for what leads to passwords and arguments: `inspect` and JSON do not see them.
+  readonly #client: RedisClient;
+  /** Absent: the client is the user's. */
+  readonly #own: LinkOptions | undefined;
+  readonly #pulses = new WeakMap<Redis, Pulse>();
+  readonly #corked = new Set<Redis>();
   private heartbeat: NodeJS.Timeout | undefined;
-  private lastError: unknown;
+  private slotsRefresh: NodeJS.Timeout | undefined;
+  #lastError: unknown;
   private end: () => void = () => undefined;
 
-  private constructor(
-    private readonly client: RedisClient,
-    /** Absent: the client is the user's. */
-    private readonly own?: LinkOptions,
-  ) {
+  private constructor(client: RedisClient, own?: LinkOptions) {
+    this.#client = client;
+    this.#own = own;
     // A client of ours always comes to its end; `close` may be followed by a reconnect of the user's own client.
     const endEvent = own ? 'end' : 'close';
     client.on('error', this.remember);
@@ -52,12 +67,13 @@ export class RedisLink {
       this.end = () => {
         this.hasEnded = true;
         clearInterval(this.heartbeat);
+        clearInterval(this.slotsRefresh);
         client.off(endEvent, this.end);
         // One of ours keeps the listener: ioredis may emit a late error, and one without a listener is printed.
         if (!own) client.off('error', this.remember);
         // On Sentinel, what ioredis keeps beside the socket: its subscriptions to the sentinels.
         if (own && client instanceof Redis && client.options.sentinels) client.disconnect();
-        resolve(this.lastError);
+        resolve(this.#lastError);
       };
       client.on(endEvent, this.end);
     });
@@ -69,24 +85,25 @@ export class RedisLink {
    * @throws whatever ioredis or Redis said
    */
   static async open(client: RedisClient, options: LinkOptions, signal: AbortSignal): Promise<RedisLink> {
+    const { connectWithin, patience } = options;
     const link = new RedisLink(client, options);
-    const abandon = () => {
-      link.lastError ??= new Error(`Redis did not get ready within ${options.patience} ms`);
-      link.close();
-    };
-    const timer = setTimeout(abandon, options.patience);
-    signal.addEventListener('abort', abandon);
     try {
-      signal.throwIfAborted();
-      await link.connect(options);
+      // Not every `connect()` of ioredis settles when it is cut short.
+      await bounded(
+        link.connect(options, signal),
+        connectWithin,
+        signal,
+        `Redis did not get ready within ${connectWithin} ms`,
+      );
+      link.heartbeat = setInterval(() => link.check(patience), patience / 4).unref();
+      if (client instanceof Cluster) {
+        link.slotsRefresh = setInterval(() => client.refreshSlotsCache(), SLOTS_REFRESH).unref();
+      }
       return link;
     } catch (error) {
       link.close();
       // The event tells why; the promise only that the connection was closed.
-      throw link.lastError ?? error;
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', abandon);
+      throw link.#lastError ?? error;
     }
   }
 
@@ -99,14 +116,27 @@ export class RedisLink {
 
   /** Hands a command to ioredis; what is sent in one turn of the event loop leaves in one packet. */
   send(command: PendingCommand, node?: Redis): void {
-    const target = node ?? this.client;
+    const target = node ?? this.#client;
     if (!(target instanceof Cluster)) this.cork(target);
+    const end = command.reject;
     target.sendCommand(command);
+    if (target instanceof Cluster) keepHonest(command, end);
   }
 
-  /** The nodes that together hold all keys, each key once. */
+  /**
+   * The nodes that together hold all keys, each key once.
+   *
+   * @throws CacheUnavailableError if a Cluster lacks one of them: a walk over the others would pass for complete
+   */
   masters(): readonly Redis[] {
-    return this.client instanceof Cluster ? this.client.nodes('master') : [this.client];
+    const client = this.#client;
+    if (!(client instanceof Cluster)) return [client];
+    const masters = client.nodes('master');
+    const known = new Set(masters.map(({ options: { host, port } }) => `${host}:${port}`));
+    const owners = client.slots.map(([owner]) => owner ?? '');
+    if (masters.length > 0 && owners.every((owner) => known.has(owner))) return masters;
+    client.refreshSlotsCache();
+    throw new CacheUnavailableError('disconnected', 'not-sent', 'a master of the Redis Cluster cannot be reached');
   }
 
   /** A client of its own for the very server that this link leads to (on Sentinel: whatever the sentinels say by now). */
@@ -128,16 +158,21 @@ export class RedisLink {
       enableReadyCheck: false,
       autoResubscribe: false,
       enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      enableAutoPipelining: false,
     });
   }
 
   get isCluster(): boolean {
-    return this.client instanceof Cluster;
+    return this.#client instanceof Cluster;
   }
 
   /** Ends this connection because it leads to a server that no longer serves. A Cluster finds the new one by itself. */
-  recycle(): void {
-    if (this.own && !this.isCluster) this.client.disconnect();
+  recycle(reason: Error): void {
+    if (!this.#own || this.isCluster) return;
+    this.#lastError = reason;
+    this.#client.disconnect();
   }
 
   /**
@@ -145,48 +180,70 @@ export class RedisLink {
    * waiting further, so that what the kernel still holds is not delivered after the caller was told of the failure.
    */
   suspect(): void {
-    if (this.own) this.check(this.own.patience / 2);
+    // Within half of the patience a PING has been sent for sure, so that here it is at least about as old as that.
+    if (this.#own) this.check(this.#own.patience / 3);
   }
 
   /** Ends an owned connection; `abandon` says that commands are in flight, which must not be delivered any more. */
   close(abandon = true): void {
-    if (!this.own) return this.end();
+    if (!this.#own) return this.end();
     clearInterval(this.heartbeat);
+    clearInterval(this.slotsRefresh);
     if (abandon) for (const node of this.nodes()) reset(node.stream);
-    this.client.disconnect();
+    this.#client.disconnect();
   }
 
-  private async connect({ db, patience }: LinkOptions): Promise<void> {
-    await this.client.connect();
-    const handshake: PendingCommand[] = [];
-    if (db > 0) handshake.push(new PendingCommand(['SELECT', String(db)]));
+  private async connect({ db, connectWithin }: LinkOptions, signal: AbortSignal): Promise<void> {
+    const client = this.#client;
+    await client.connect();
+    const handshake: Promise<unknown>[] = [];
+    const ask = (node: Redis, ...command: RedisCommand) => {
+      const pending = new PendingCommand(command);
+      node.sendCommand(pending);
+      handshake.push(pending.promise);
+    };
+    if (client instanceof Cluster) {
+      // Every master, so that the first calls find connections. But those that there are serve without the others.
+      for (const node of client.nodes('master')) ask(node, 'PING');
+      await bounded(Promise.allSettled(handshake), connectWithin / 3, signal, 'a node is silent').catch(
+        () => undefined,
+      );
+      await Promise.any(handshake).catch(({ errors }: AggregateError) => this.refuse(errors[0]));
+      return;
+    }
+    const { username, password } = client.options;
+    // Once more, since ioredis only warns when a password is refused because the server has none.
+    if (password) ask(client, 'AUTH', ...(username ? [username] : []), password);
+    if (db > 0) ask(client, 'SELECT', String(db));
     // PING is refused while the data set is being loaded, on a replica without a master, and without a login.
-    handshake.push(new PendingCommand(['PING']));
-    for (const command of handshake) this.client.sendCommand(command);
-    await Promise.all(handshake.map(({ promise }) => promise)).catch((error: unknown) => {
-      this.lastError = error;
-      throw error;
-    });
-    this.heartbeat = setInterval(() => this.check(patience), patience / 4).unref();
+    ask(client, 'PING');
+    await Promise.all(handshake).catch((error: unknown) => this.refuse(error));
+  }
+
+  private refuse(error: unknown): never {
+    this.#lastError = error;
+    throw error;
   }
 
   private readonly remember = (error: unknown): void => {
-    this.lastError = error;
+    this.#lastError = error;
   };
 
   private nodes(): readonly Redis[] {
-    return this.client instanceof Cluster ? this.client.nodes('all') : [this.client];
+    return this.#client instanceof Cluster ? this.#client.nodes('all') : [this.#client];
   }
 
   /** Pings what has been silent since the last look, and resets what has left a PING unanswered for longer than `limit`. */
   private check(limit: number): void {
+    // A Cluster without a single connection does not notice that it has none: replicas that were never needed count.
+    if (this.isCluster && !this.nodes().some(({ status }) => status === 'ready')) return this.close();
     for (const node of this.nodes()) {
       if (node.status !== 'ready') continue;
       const { bytesRead } = node.stream;
       const now = performance.now();
-      const pulse = this.pulses.get(node);
+      const pulse = this.#pulses.get(node);
       if (!pulse || pulse.bytesRead !== bytesRead) {
-        this.pulses.set(node, { bytesRead, silentSince: now, pinged: pulse?.pinged });
+        this.#pulses.set(node, { bytesRead, silentSince: now, pinged: pulse?.pinged });
       } else if (!pulse.pinged || pulse.pinged.isSettled) {
         pulse.silentSince = now;
         pulse.pinged = new PendingCommand(['PING']);
@@ -196,7 +253,7 @@ export class RedisLink {
         // After a stall of our own event loop the reply may be waiting to be read: look again when it has been.
         setImmediate(() => {
           if (node.status !== 'ready' || node.stream.bytesRead !== bytesRead) return;
-          this.lastError = new Error(`Redis sent nothing for ${Math.round(performance.now() - pulse.silentSince)} ms`);
+          this.#lastError = new Error(`Redis sent nothing for ${Math.round(performance.now() - pulse.silentSince)} ms`);
           reset(node.stream);
         });
       }
@@ -204,13 +261,27 @@ export class RedisLink {
   }
 
   private cork(node: Redis): void {
-    if (this.corked.has(node)) return;
-    const { stream } = node;
-    this.corked.add(node);
+    if (this.#corked.has(node)) return;
+    const { stream } = node as { stream: Redis['stream'] | undefined };
+    if (!stream) return; // a node of a Cluster that connects when it is needed
+    this.#corked.add(node);
     stream.cork();
     process.nextTick(() => {
-      this.corked.delete(node);
+      this.#corked.delete(node);
       stream.uncork();
     });
   }
+}
+
+/**
+ * Cluster decides in `reject` whether it sends a command again. After an error reply it may: nothing was carried out, so
+ * that from then on it counts as not written. After a lost connection it may not; ours are told so by their options.
+ */
+function keepHonest(command: PendingCommand, end: PendingCommand['reject']): void {
+  const redirect = command.reject;
+  command.reject = (error) => {
+    if (replyCode(error) === undefined) return end(error);
+    command.written = false;
+    redirect(error);
+  };
 }

@@ -63,7 +63,9 @@ export function parseRedisUrl(url: string): RedisAddress {
     if (hosts || path.length < 2) throw invalid('a unix socket is written unix:///path/to/redis.sock');
     return { db: 0, ...address, endpoints: [], path: decode(path) };
   }
-  const endpoints = hosts.split(',').map((host) => parseEndpoint(host, scheme.defaultPort));
+  const names = hosts.split(',');
+  if (names.length > 1 && names.includes('')) throw invalid('has a comma without a host beside it');
+  const endpoints = names.map((host) => parseEndpoint(host, scheme.defaultPort));
   if (scheme.kind === 'standalone' && endpoints.length > 1) {
     throw invalid('names several hosts: use redis-sentinel:// or redis-cluster://');
   }

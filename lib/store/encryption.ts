@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CacheConfigError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
 
@@ -26,19 +27,21 @@ export class KeyRing {
   #keys: readonly Buffer[];
   #hashKey: Buffer;
   readonly #source: EncryptionSource;
+  readonly #warn: (message: string) => void;
   #readAt = performance.now();
   #refreshing: Promise<void> | undefined;
 
-  private constructor(source: EncryptionSource, options: EncryptionOptions) {
+  private constructor(source: EncryptionSource, options: EncryptionOptions, warn: (message: string) => void) {
     this.#source = source;
+    this.#warn = warn;
     this.#keys = parseKeys(options);
     // The last key is the oldest: it stays while new ones are put in front of it.
     this.#hashKey = options.hashKey === undefined ? this.oldest : parseKey('encryption.hashKey', options.hashKey);
   }
 
   /** @throws CacheConfigError for a key that is not 32 bytes; what the function throws */
-  static async open(source: EncryptionSource): Promise<KeyRing> {
-    return new KeyRing(source, typeof source === 'function' ? await source() : source);
+  static async open(source: EncryptionSource, warn: (message: string) => void): Promise<KeyRing> {
+    return new KeyRing(source, typeof source === 'function' ? await source() : source, warn);
   }
 
   /** The first is the one for new records. */
@@ -55,18 +58,28 @@ export class KeyRing {
     return typeof this.#source === 'function' && performance.now() - this.#readAt > REFRESH_AFTER;
   }
 
-  /** Asks the function again, if there is one, at most once a second. */
-  async refresh(): Promise<void> {
+  /** Asks the function again, if there is one, at most once a second; resolves after `patience` ms at the latest. */
+  async refresh(patience: number): Promise<void> {
     const source = this.#source;
     if (typeof source !== 'function') return;
     if (!this.#refreshing && performance.now() - this.#readAt < REFRESH_PAUSE) return;
-    this.#refreshing ??= Promise.resolve(source())
-      .then((options) => void (this.#keys = parseKeys(options)))
-      .finally(() => {
-        this.#readAt = performance.now();
-        this.#refreshing = undefined;
-      });
-    await this.#refreshing;
+    this.#refreshing ??= this.#ask(source);
+    await Promise.race([this.#refreshing, delay(patience, undefined, { ref: false })]);
+  }
+
+  /** If that fails, the operator is told, and the keys at hand go on being good. */
+  async #ask(source: () => EncryptionOptions | Promise<EncryptionOptions>): Promise<void> {
+    try {
+      this.#keys = parseKeys(await source());
+    } catch (error) {
+      // What somebody else's code says may quote a key.
+      const problem =
+        error instanceof CacheConfigError ? error.message : error instanceof Error ? error.name : 'failed';
+      this.#warn(`"encryption" gave no new keys (${problem}); the ones at hand stay`);
+    } finally {
+      this.#readAt = performance.now();
+      this.#refreshing = undefined;
+    }
   }
 
   private get oldest(): Buffer {
@@ -99,7 +112,7 @@ export class RecordCipher {
   }
 
   seal(plain: Uint8Array, associated: Buffer): Buffer {
-    if (this.#ring.isStale) this.#ring.refresh().catch(() => undefined); // the keys at hand go on being good
+    if (this.#ring.isStale) void this.#ring.refresh(0); // the keys at hand go on being good
     const [subKey] = this.#subKeys;
     if (!subKey) throw new TypeError('a key ring is never empty');
     const sealed = Buffer.allocUnsafe(plain.length + OVERHEAD);
@@ -139,8 +152,8 @@ export class RecordCipher {
   }
 
   /** @see KeyRing.refresh */
-  refresh(): Promise<void> {
-    return this.#ring.refresh();
+  refresh(patience: number): Promise<void> {
+    return this.#ring.refresh(patience);
   }
 
   /** Derived once for each list of master keys; the first seals. */
@@ -173,7 +186,8 @@ function derive(master: Buffer, purpose: 'id' | 'seal' | 'hash', namespace: stri
   return Buffer.from(hkdfSync('sha256', master, '', `nestjs-redis-cache-store/1/${purpose}/${namespace}`, length));
 }
 
-function parseKeys({ keys }: EncryptionOptions): readonly Buffer[] {
+function parseKeys(options: EncryptionOptions | undefined | null): readonly Buffer[] {
+  const keys = options?.keys; // a function of the user's may give anything
   if (!Array.isArray(keys) || keys.length === 0) {
     throw new CacheConfigError('encryption.keys', 'must be an array with the key for new records, then older ones');
   }

@@ -1,18 +1,19 @@
-import type { Invalidations } from '../backend/cache-backend.js';
+import type { CacheBackend, Invalidations } from '../backend/cache-backend.js';
+import type { Keyspace } from './keyspace.js';
+import type { StoreSettings } from './store-settings.js';
 
 /** A local copy of a record. Moments are of `performance.now()`. */
 export interface NearEntry {
   readonly id: string;
-  /** Deeply frozen, to be handed out as it is; `undefined`: decode `bytes` anew for each caller. */
-  readonly value: unknown;
-  readonly bytes: Buffer;
+  /** Deeply frozen, to be handed out as it is; absent: `bytes` are to be decoded anew for each caller. */
+  readonly value?: unknown;
+  readonly bytes?: Buffer;
   /** When it expires in Redis, or is due for a sliding extension, which only Redis can give. */
   readonly until: number;
 }
 
-/** A read that is on its way. */
+/** The reads of one key that are on their way. */
 export interface Flight {
-  readonly begunAt: number;
   readers: number;
   void: boolean;
 }
@@ -25,7 +26,7 @@ export interface Flight {
  *    nothing older than `lease` is served.
  * 2. A value is kept only if its key was not invalidated between the moment its read began and its arrival: reads and
  *    invalidations come over two sockets with no common order (measured: without this rule 96% of hot keys end up stale).
- * 3. What this process writes or deletes is forgotten before it is sent and again when it is answered.
+ * 3. What this process writes or deletes is forgotten before it is sent and again before the caller knows of the answer.
  * 4. A lost feed, a new feed and FLUSHALL forget everything, reads on their way included.
  */
 export class NearCache {
@@ -52,7 +53,7 @@ export class NearCache {
 
   /** To be called before a read is sent; each begun flight must be ended. */
   begin(id: string): Flight {
-    const flight = this.flights.get(id) ?? { begunAt: performance.now(), readers: 0, void: false };
+    const flight = this.flights.get(id) ?? { readers: 0, void: false };
     flight.readers++;
     this.flights.set(id, flight);
     return flight;
@@ -87,18 +88,36 @@ export class NearCache {
   }
 }
 
+/** The near cache of a store, if it is to have one. */
+export function openNearCache(
+  { nearCache }: StoreSettings,
+  backend: CacheBackend,
+  keyspace: Keyspace,
+): NearCache | undefined {
+  if (!nearCache) return undefined;
+  const { lease, maxEntries } = nearCache;
+  const feed = backend.watch(keyspace.prefix, lease, (recordKey) => {
+    if (recordKey === undefined) near?.forgetAll();
+    else near?.forget(keyspace.idOf(recordKey));
+  });
+  const near = feed && new NearCache(feed, lease, maxEntries);
+  return near;
+}
+
 /** Freezes plain data, and says whether it was: objects, arrays and primitives, which frozen cannot change any more. */
 export function freezePlainData(value: unknown): boolean {
-  const parts = new Set<object>();
-  if (!isPlainData(value, parts)) return false;
+  if (!isPart(value)) return true;
+  const parts = new Set([value]);
+  for (const part of parts) {
+    const prototype: unknown = typeof part === 'object' ? Object.getPrototypeOf(part) : undefined;
+    if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return false;
+    for (const inner of Object.values(part)) if (isPart(inner)) parts.add(inner);
+  }
   for (const part of parts) Object.freeze(part);
   return true;
 }
 
-function isPlainData(value: unknown, parts: Set<object>): boolean {
-  if (typeof value !== 'object' || value === null || parts.has(value)) return true;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return false;
-  parts.add(value);
-  return Object.values(value).every((part) => isPlainData(part, parts));
+/** What could be changed, were it not frozen. (A function keeps what it likes to itself.) */
+function isPart(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
 }

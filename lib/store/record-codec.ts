@@ -31,7 +31,10 @@ export class RecordCodec {
     }
     const { schema, maxBytes } = this.settings;
     const issues = schema && (await schema['~standard'].validate(value)).issues;
-    if (issues) throw new CacheArgumentError(`value: refused by the schema: ${places(issues)}`, { issues });
+    if (issues) {
+      const message = `value: refused by the schema: ${places(issues)}`;
+      throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
+    }
     const head = encodeHead(header, this.cipher !== undefined);
     const payload = this.seal(key, id, head, this.serialize(value));
     const size = head.length + payload.length;
@@ -60,6 +63,15 @@ export class RecordCodec {
       const parts = this.parts(bytes);
       await this.unseal(id, parts); // which proves the header, too
       return parts.header;
+    } catch (error) {
+      return this.corrupt(error);
+    }
+  }
+
+  /** The key of a record, whose value is not looked at; throws as `decode` does. */
+  async key(id: string, bytes: Buffer): Promise<string | undefined> {
+    try {
+      return this.split(id, await this.unseal(id, this.parts(bytes))).key;
     } catch (error) {
       return this.corrupt(error);
     }
@@ -96,14 +108,17 @@ export class RecordCodec {
   }
 
   private deserialize(id: string, bytes: Buffer, { header }: RecordParts, plain: Buffer): Decoded {
-    const nameEnd = this.cipher ? 2 + plain.readUInt16BE() : 0;
-    const key = this.keyspace.isReadable ? id : plain.toString('utf8', 2, nameEnd);
+    const { key, payload } = this.split(id, plain);
+    let value: unknown;
     try {
-      return { key, value: this.settings.serializer.deserialize(plain.subarray(nameEnd)), header, bytes };
+      value = this.settings.serializer.deserialize(payload);
     } catch {
       // What the serializer says may quote the bytes.
       throw new CacheCorruptError('the serializer of the store cannot read the record');
     }
+    // Nobody could tell it from an absent record.
+    if (value === undefined) throw new CacheCorruptError('the record has no value');
+    return { key, value, header, bytes };
   }
 
   /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */
@@ -117,6 +132,13 @@ export class RecordCodec {
     return this.cipher.seal(plain, this.associated(id, head));
   }
 
+  /** What `seal` put together. */
+  private split(id: string, plain: Buffer): { key: string; payload: Buffer } {
+    const nameEnd = this.cipher ? 2 + plain.readUInt16BE() : 0;
+    const key = this.keyspace.isReadable ? id : plain.toString('utf8', 2, nameEnd);
+    return { key, payload: plain.subarray(nameEnd) };
+  }
+
   /** The payload as it was before sealing; keys are asked for again if the record was sealed with an unknown one. */
   private unseal(id: string, { payload, head }: RecordParts): Buffer | Promise<Buffer> {
     const { cipher } = this;
@@ -126,7 +148,7 @@ export class RecordCodec {
       return cipher.open(payload, associated);
     } catch (error) {
       if (!(error instanceof UnknownKeyError)) throw error;
-      return cipher.refresh().then(() => cipher.open(payload, associated));
+      return cipher.refresh(this.settings.timeout).then(() => cipher.open(payload, associated));
     }
   }
 
@@ -151,6 +173,11 @@ export class RecordCodec {
       throw new CacheArgumentError(`value: the serializer of the store cannot write it (${kind})`);
     }
   }
+}
+
+/** What the standard says of an issue; libraries put more there, such as the value. */
+function withoutValue({ message, path }: StandardSchemaV1.Issue): StandardSchemaV1.Issue {
+  return path ? { message, path } : { message };
 }
 
 /** Where a value fails, without what stands there: a schema's messages may quote it. */

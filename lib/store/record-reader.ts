@@ -57,7 +57,7 @@ export class RecordReader {
 
   /** The value of a local copy that every caller must get anew. */
   async valueOf({ id, bytes }: NearEntry): Promise<unknown> {
-    return (await this.codec.decode(id, bytes))?.value;
+    return bytes && (await this.codec.decode(id, bytes))?.value;
   }
 
   /** The ids of records in batches, as Redis gives them; with hashed keys, `prefix` is left to the caller. */
@@ -77,8 +77,14 @@ export class RecordReader {
   /** The keys of records; hashed ones stand in the records themselves. */
   async keysOf(ids: readonly string[], prefix = ''): Promise<readonly string[]> {
     if (this.keyspace.isReadable) return ids;
-    const found = await this.readMany(ids);
-    return found.flatMap((record) => (record?.key.startsWith(prefix) ? [record.key] : []));
+    const deadline = this.writer.deadline();
+    const keys = await Promise.all(ids.map((id) => this.keyOf(id, deadline)));
+    return keys.flatMap((key) => (key?.startsWith(prefix) ? [key] : []));
+  }
+
+  private async keyOf(id: string, deadline: number): Promise<string | undefined> {
+    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
+    return bytes && this.codec.key(id, bytes);
   }
 
   private async find(id: string, deadline: number): Promise<Decoded | undefined> {
@@ -87,15 +93,17 @@ export class RecordReader {
   }
 
   private async readAndKeep(near: NearCache, id: string, deadline: number): Promise<Decoded | undefined> {
+    const begunAt = performance.now();
     const flight = near.begin(id);
     try {
       const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
       const found = record && (await this.codec.decode(id, record.bytes));
       if (!record || !found) return undefined;
-      const value = freezePlainData(found.value) ? found.value : undefined;
       const slideIn = this.settings.sliding ? this.writer.slideDueIn(found.header, record.ttl) : Infinity;
-      const until = flight.begunAt + Math.min(record.ttl ?? Infinity, slideIn);
-      near.keep(flight, { id, value, bytes: found.bytes, until });
+      const until = begunAt + Math.min(record.ttl ?? Infinity, slideIn);
+      // A copy, since the bytes may be a small part of what came with them.
+      const copy = freezePlainData(found.value) ? { value: found.value } : { bytes: Buffer.from(found.bytes) };
+      near.keep(flight, { id, ...copy, until });
       if (slideIn <= 0) await this.slide(id, record.bytes, deadline);
       return found;
     } finally {

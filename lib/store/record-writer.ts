@@ -109,13 +109,21 @@ export class RecordWriter {
     return left === null || full === null ? Infinity : left - full * (1 - SLIDE_AFTER);
   }
 
-  /** Deletes a record for as long as it has the tag, whoever rewrites it meanwhile. */
-  async deleteTagged(record: TaggedRecord, tagId: string, deadline: number): Promise<boolean> {
+  /** Deletes records for as long as they have the tag, whoever rewrites them meanwhile; the number of those deleted. */
+  async deleteTagged(records: readonly TaggedRecord[], tagId: string, deadline: number): Promise<number> {
+    const done = await Promise.all(records.map((record) => this.deleteOneTagged(record, tagId, deadline)));
+    const gone = records.filter((_, i) => done[i]).map(({ id, score }) => ({ member: id, score }));
+    await this.tags.forget(tagId, gone, deadline);
+    return gone.length;
+  }
+
+  private async deleteOneTagged(record: TaggedRecord, tagId: string, deadline: number): Promise<boolean> {
+    const member = { member: record.id, score: record.score };
     for (let found: TaggedRecord | undefined = record; found;) {
       const recordKey = this.keyspace.recordKey(found.id);
       if (await this.backend.compareAndSet(recordKey, found.bytes, 'delete', deadline)) return true;
       this.assertTimeLeft(deadline);
-      found = await this.tags.find(found.id, tagId, deadline);
+      found = await this.tags.find(member, tagId, deadline);
     }
     return false;
   }

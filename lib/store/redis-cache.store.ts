@@ -5,7 +5,7 @@ import type { PutOptions, ScanOptions } from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
 import { RecordCipher } from './encryption.js';
 import { Keyspace } from './keyspace.js';
-import { forgettingWrites, openNearCache } from './near-cached-backend.js';
+import { openNearCache } from './near-cache.js';
 import { RecordCodec } from './record-codec.js';
 import { RecordReader } from './record-reader.js';
 import { RecordWriter } from './record-writer.js';
@@ -72,7 +72,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     this.#keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
     this.#codec = new RecordCodec(settings, this.#keyspace, cipher);
     const near = openNearCache(settings, backend, this.#keyspace);
-    this.#backend = near ? forgettingWrites(backend, near, this.#keyspace) : backend;
+    this.#backend = backend;
     this.#tags = new TagIndex(this.#keyspace, this.#backend);
     this.#writer = new RecordWriter(settings, this.#backend, this.#keyspace, this.#codec, this.#tags);
     this.#reader = new RecordReader(
@@ -272,9 +272,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     this.#loads.forgetAll();
     const tagId = this.#keyspace.tagId(tag);
     for await (const batch of this.#tags.records(tagId, this.#writer.deadline)) {
-      const deadline = this.#writer.deadline();
-      const done = await Promise.all(batch.map((record) => this.#writer.deleteTagged(record, tagId, deadline)));
-      deleted += done.filter(Boolean).length;
+      deleted += await this.#writer.deleteTagged(batch, tagId, this.#writer.deadline());
     }
     return deleted;
   }

@@ -14,6 +14,8 @@ const SETTLED = 15 * 60 * 1000;
 export interface TaggedRecord {
   readonly id: string;
   readonly bytes: Buffer;
+  /** The score of its index entry when that was read. */
+  readonly score: number;
 }
 
 /**
@@ -49,21 +51,30 @@ export class TagIndex {
   async *records(tagId: string, deadline: () => number): AsyncIterable<readonly TaggedRecord[]> {
     const index = this.keyspace.indexKey(tagId);
     for await (const members of this.backend.indexMembers(index)) {
-      const found = await Promise.all(members.map(({ member }) => this.find(member, tagId, deadline())));
-      const stale = members.filter((member, i) => !found[i] && isStale(member));
-      if (stale.length > 0) await this.backend.removeFromIndex(index, stale, deadline());
+      const found = await Promise.all(members.map((member) => this.find(member, tagId, deadline())));
+      await this.forget(
+        tagId,
+        members.filter((_, i) => !found[i]),
+        deadline(),
+      );
       const records = found.filter((record) => record !== undefined);
       if (records.length > 0) yield records;
     }
   }
 
+  /** Takes out members whose records are gone and that would stay for ever; the others leave by themselves. */
+  async forget(tagId: string, members: readonly IndexMember[], deadline: number): Promise<void> {
+    const stale = members.filter(isStale);
+    if (stale.length > 0) await this.backend.removeFromIndex(this.keyspace.indexKey(tagId), stale, deadline);
+  }
+
   /** The record, if it has the tag. */
-  async find(id: string, tagId: string, deadline: number): Promise<TaggedRecord | undefined> {
+  async find({ member: id, score }: IndexMember, tagId: string, deadline: number): Promise<TaggedRecord | undefined> {
     const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline).catch((error: unknown) => {
       if (error instanceof CacheCommandError && error.reply === 'WRONGTYPE') return undefined; // nothing of ours
       throw error;
     });
-    return bytes && hasTag(bytes, tagId) ? { id, bytes } : undefined;
+    return bytes && hasTag(bytes, tagId) ? { id, bytes, score } : undefined;
   }
 }
 
