@@ -5,6 +5,12 @@ import { freePort } from '../../scripts/processes.mjs';
 type Direction = 'requests' | 'replies';
 type Signal = Buffer | 'end' | 'reset';
 
+/** Which connections a fault is meant for, those to come included, by the order in which they were accepted, from 1. */
+type Choice = (nth: number) => boolean;
+
+const ALL: Choice = () => true;
+const NONE: Choice = () => false;
+
 /**
  * A TCP proxy in front of a server, for faults of the network between. Bytes that it holds back are "in the network":
  * they arrive after `resume()`, unless the side that sent them has reset its connection meanwhile.
@@ -21,9 +27,10 @@ export class TcpProxy {
   /** Bytes passed on since the start. */
   readonly bytes: Record<Direction, number> = { requests: 0, replies: 0 };
 
-  private readonly held = new Set<Direction>();
+  private readonly held: Record<Direction, Choice> = { requests: NONE, replies: NONE };
   private readonly links = new Set<Link>();
   private latency = 0;
+  private delayed = NONE;
   private turningAway = false;
   private replyLost: (() => void) | undefined;
   private server: Server | undefined;
@@ -52,19 +59,20 @@ export class TcpProxy {
     await ended;
   }
 
-  /** Ends every connection; new ones are welcome. */
-  endConnections(): void {
-    for (const link of this.links) link.destroy();
+  /** Ends connections; new ones are welcome. */
+  endConnections(which = ALL): void {
+    for (const link of this.links) if (which(link.nth)) link.destroy();
   }
 
   /** Passes nothing on, either way, and lets everybody wait: a router that drops packets. */
-  stall(): void {
-    this.held.add('requests').add('replies');
+  stall(which = ALL): void {
+    this.held.requests = which;
+    this.held.replies = which;
   }
 
   /** Requests get through and are executed, their replies do not come. */
-  stallReplies(): void {
-    this.held.add('replies');
+  stallReplies(which = ALL): void {
+    this.held.replies = which;
   }
 
   /**
@@ -82,13 +90,14 @@ export class TcpProxy {
   }
 
   /** What is sent from now on arrives this much later, each way. */
-  delay(ms: number): void {
+  delay(ms: number, which = ALL): void {
     this.latency = ms;
+    this.delayed = which;
   }
 
   /** Heals everything: passes on what was held back, and listens again. */
   async resume(): Promise<void> {
-    this.held.clear();
+    this.stall(NONE);
     this.turningAway = false;
     this.latency = 0;
     this.replyLost = undefined;
@@ -110,24 +119,25 @@ export class TcpProxy {
   }
 
   private accept(client: Socket): void {
-    this.accepted += 1;
+    const nth = ++this.accepted;
     if (this.turningAway) {
       client.on('error', () => undefined).destroy();
       return;
     }
     const target = connect({ port: this.targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const link: Link = new Link(
+      nth,
       client,
       target,
       (direction, signal) => this.mayPass(direction, signal, link),
-      () => this.latency,
+      () => (this.delayed(nth) ? this.latency : 0),
     );
     this.links.add(link);
     link.onceClosed(() => this.links.delete(link));
   }
 
   private mayPass(direction: Direction, signal: Signal, link: Link): boolean {
-    if (this.held.has(direction)) return false;
+    if (this.held[direction](link.nth)) return false;
     if (!Buffer.isBuffer(signal)) return true;
     if (direction === 'replies' && this.replyLost !== undefined) {
       this.replyLost();
@@ -147,6 +157,7 @@ class Link {
   private readonly wires: readonly Wire[];
 
   constructor(
+    readonly nth: number,
     private readonly client: Socket,
     private readonly target: Socket,
     gate: Gate,

@@ -110,7 +110,9 @@ export class RedisServer {
     this.frozen = true;
   }
 
+  /** Repeating it, or without `freeze()`, is harmless. */
   thaw(): void {
+    if (!this.frozen) return;
     process.kill(this.pid, 'SIGCONT');
     this.frozen = false;
   }
@@ -122,7 +124,7 @@ export class RedisServer {
       host: '127.0.0.1',
       port: this.port,
       ...(password === undefined ? {} : { password }),
-      ...(tls ? { tls: { ca: readFileSync(tls.ca), servername: 'localhost' } } : {}),
+      ...(tls ? { tls: { ca: [tls.ca, tls.cert].map((file) => readFileSync(file)), servername: 'localhost' } } : {}),
       retryStrategy: () => null,
       maxRetriesPerRequest: 0,
       disconnectTimeout: 100, // a timer that outlives a disconnect() whose socket had closed before

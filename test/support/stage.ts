@@ -22,18 +22,19 @@ end
 
 /** Where stores are tried out: a backend with all that is opened on it, and time that passes without waiting. */
 export class Stage {
-  static memory(): Promise<Stage> {
-    return Promise.resolve(new Stage('memory:', [], () => Promise.resolve()));
+  /** `defaults` are options of every store that is opened here. */
+  static memory(defaults: RedisCacheModuleOptions = {}): Promise<Stage> {
+    return Promise.resolve(new Stage({ ...defaults, url: 'memory:' }, [], () => Promise.resolve()));
   }
 
-  static async redis(): Promise<Stage> {
+  static async redis(defaults: RedisCacheModuleOptions = {}): Promise<Stage> {
     const server = await RedisServer.start();
-    return new Stage(server.url, [server], () => server.stop());
+    return new Stage({ ...defaults, url: server.url }, [server], () => server.stop());
   }
 
   static async cluster(): Promise<Stage> {
     const cluster = await ClusterDeployment.start({ nodeTimeout: 10_000 }); // no failover, however busy the machine
-    return new Stage(cluster.url, await cluster.masters(), () => cluster.stop());
+    return new Stage({ url: cluster.url }, await cluster.masters(), () => cluster.stop());
   }
 
   /** What the stores of this stage warned of. */
@@ -42,19 +43,24 @@ export class Stage {
   private opened = 0;
 
   private constructor(
-    readonly url: string,
+    /** Where it is, and options of every store. */
+    readonly defaults: RedisCacheModuleOptions & { url: string },
     /** Those that have keys; none for `memory:`. */
     readonly servers: readonly RedisServer[],
     private readonly stopServers: () => Promise<void>,
   ) {}
 
   /** A store in an application of its own, and, unless the options say otherwise, in an empty namespace. */
-  async open<Store extends RedisCacheStore = RedisCacheStore>(options: RedisCacheModuleOptions = {}): Promise<Store> {
+  async open<Store = RedisCacheStore>(options: RedisCacheModuleOptions = {}): Promise<Store> {
     const namespace = `stage-${++this.opened}`;
-    const app = await CacheApp.start({ namespace, url: this.url, ...options });
+    const app = await CacheApp.start({ namespace, ...this.defaults, ...options });
     this.apps.push(app);
     Logger.overrideLogger({ ...SILENT, warn: (message: string) => this.warnings.push(message) });
     return app.store as Store;
+  }
+
+  get url(): string {
+    return this.defaults.url;
   }
 
   /** The only server. */

@@ -29,7 +29,7 @@ export async function resolve(specifier, context, next) {
 export async function load(url, context, next) {
   if (!url.startsWith('file:') || !url.endsWith('.ts')) return next(url, context);
   const filename = fileURLToPath(url);
-  const [, options] = /** @type {[string, import('@swc/core').Options]} */ (config.transform?.['^.+\\.ts$']);
+  const [, options] = /** @type {[string, import('@swc/core').Options]} */ (config.transform?.['^.+\\.ts$'] ?? []);
   const { code } = await transform(await readFile(filename, 'utf8'), { ...options, filename, swcrc: false });
   return { format: 'module', source: code, shortCircuit: true };
 }

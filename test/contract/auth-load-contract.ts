@@ -1,0 +1,137 @@
+import { CacheArgumentError } from 'nestjs-redis-cache-store';
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import type { Stage } from '../support/stage.js';
+import { expectTtl, HOUR, hundred } from './auth-contract.js';
+
+/** A load that goes on until it is told to end. */
+class Load<T> {
+  runs = 0;
+  end: (value: T) => void = () => undefined;
+  private begin: () => void = () => undefined;
+  /** Resolves when it has begun. */
+  readonly running = new Promise<void>((resolve) => (this.begin = resolve));
+  private readonly result = new Promise<T>((resolve) => (this.end = resolve));
+
+  readonly load = (): Promise<T> => {
+    this.runs++;
+    this.begin();
+    return this.result;
+  };
+}
+
+/** What `getOrPut` promises, over any backend. */
+export function describeLoads(name: string, open: () => Promise<Stage>): void {
+  describe(`getOrPut: ${name}`, () => {
+    let stage: Stage;
+    let store: RedisCacheStore;
+    beforeAll(async () => (stage = await open()));
+    beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
+    afterEach(() => stage.clean());
+    afterAll(() => stage?.stop());
+
+    it('loads what is not there, stores it with ttl and tags, and loads nothing while it is there', async () => {
+      expect(await store.getOrPut('key', () => 'loaded', { ttl: '2h', tags: ['user:42'] })).toBe('loaded');
+      await expectTtl(store, 'key', 2 * HOUR);
+      expect(await store.keys({ tag: 'user:42' })).toEqual(['key']);
+      expect(await store.getOrPut('key', () => 'again')).toBe('loaded');
+      await stage.pass(3 * HOUR);
+      expect(await store.getOrPut('key', () => 'again')).toBe('again');
+      await expectTtl(store, 'key', HOUR);
+    });
+
+    it('100 concurrent callers in one process share one load, and each gets a value of its own', async () => {
+      const load = new Load<{ roles: string[] }>();
+      const results = hundred(() => store.getOrPut('key', load.load));
+      await load.running;
+      load.end({ roles: ['user'] });
+      for (const value of await results) {
+        expect(value).toEqual({ roles: ['user'] });
+        value.roles.push('admin');
+      }
+      expect(load.runs).toBe(1);
+      expect(await store.get('key')).toEqual({ roles: ['user'] });
+    });
+
+    it('callers for different keys share nothing', async () => {
+      expect(await hundred((i) => store.getOrPut(`key ${i}`, () => i))).toEqual(
+        Array.from({ length: 100 }, (_, i) => i),
+      );
+    });
+
+    it('a failing load reaches each of 100 waiters and is not remembered', async () => {
+      let runs = 0;
+      const fail = async (): Promise<string> => {
+        runs++;
+        throw new RangeError('the database is down');
+      };
+      const outcomes = await Promise.allSettled(Array.from({ length: 100 }, () => store.getOrPut('key', fail)));
+      for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: new RangeError('the database is down') });
+      expect(runs).toBe(1);
+      expect(await store.has('key')).toBe(false);
+      expect(await store.getOrPut('key', () => 'loaded')).toBe('loaded');
+    });
+
+    it('undefined reaches the callers and is not stored; null is a value', async () => {
+      expect(await hundred(() => store.getOrPut('key', () => undefined))).toEqual(Array(100).fill(undefined));
+      expect(await store.has('key')).toBe(false);
+      expect(await store.getOrPut('key', () => null)).toBeNull();
+      expect(await store.getOrPut('key', () => null as string | null)).toBeNull();
+      expect(await store.has('key')).toBe(true);
+    });
+
+    it('what cannot be stored is a CacheArgumentError for every waiter', async () => {
+      const load = (): unknown => () => 'a function';
+      await expect(store.getOrPut('key', load)).rejects.toThrow(CacheArgumentError);
+      let runs = 0;
+      await expect(store.getOrPut('key', () => ++runs, { ttl: 0 })).rejects.toThrow(CacheArgumentError);
+      await expect(store.getOrPut('', () => ++runs)).rejects.toThrow(CacheArgumentError);
+      expect(runs).toBe(0);
+    });
+
+    it('what somebody else stored meanwhile wins over the load, for every waiter', async () => {
+      const load = new Load<string>();
+      const results = hundred(() => store.getOrPut('key', load.load));
+      await load.running;
+      await store.putIfAbsent('key', 'theirs');
+      load.end('ours');
+      expect(await results).toEqual(Array(100).fill('theirs'));
+      expect(await store.get('key')).toBe('theirs');
+    });
+
+    it.each<[string, (store: RedisCacheStore) => Promise<unknown>]>([
+      ['delete', (s) => s.delete('key')],
+      ['deleteMany', (s) => s.deleteMany(['another', 'key'])],
+      ['take', (s) => s.take('key')],
+      ['deleteByTag', (s) => s.deleteByTag('user:42')],
+      ['clear', (s) => s.clear()],
+    ])('what is being loaded while %s comes is not stored over it', async (_, remove) => {
+      const load = new Load<string>();
+      const result = store.getOrPut('key', load.load, { tags: ['user:42'] });
+      await load.running;
+      await remove(store);
+      const later = store.getOrPut('key', () => 'new');
+      load.end('out of date');
+      expect([await result, await later]).toEqual(['out of date', 'new']);
+      expect(await store.get('key')).toBe('new');
+
+      await store.delete('key');
+      const lonely = new Load<string>();
+      const last = store.getOrPut('key', lonely.load, { tags: ['user:42'] });
+      await lonely.running;
+      await remove(store);
+      lonely.end('out of date');
+      await last;
+      expect(await store.has('key')).toBe(false);
+    });
+
+    it('what put stores while it loads stays', async () => {
+      const load = new Load<string>();
+      const result = store.getOrPut('key', load.load);
+      await load.running;
+      await store.put('key', 'put');
+      load.end('loaded');
+      await result;
+      expect(await store.get('key')).toBe('put');
+    });
+  });
+}

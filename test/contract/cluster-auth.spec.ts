@@ -1,0 +1,4 @@
+import { Stage } from '../support/stage.js';
+import { describeTags } from './auth-tag-contract.js';
+
+describeTags('redis-cluster://', () => Stage.cluster());

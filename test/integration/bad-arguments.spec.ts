@@ -1,0 +1,169 @@
+import { inspect } from 'node:util';
+import { CacheArgumentError, type PutOptions, type RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+import { commandsDuring } from '../support/command-stats.js';
+import { RedisServer } from '../support/redis-server.js';
+
+const LONG = 'x'.repeat(513);
+const badKeys: unknown[] = [
+  '',
+  LONG,
+  '😀'.repeat(129),
+  'ä'.repeat(257),
+  '\uD800',
+  'a\uDFFFb',
+  5,
+  null,
+  undefined,
+  {},
+  ['a'],
+];
+const badTtls: unknown[] = [0, -0, -1, Number.NaN, Infinity, '', 'soon', '-5m', true, {}, 5n, new Date()];
+const badTags: unknown[] = [
+  'user:42',
+  [''],
+  [LONG],
+  ['\uD800'],
+  [5],
+  [null],
+  {},
+  Array.from({ length: 65 }, (_, i) => `${i}`),
+];
+const badValues: unknown[] = [undefined, () => 1, Symbol('a'), { nested: () => 1 }, new Map([['a', Symbol('a')]])];
+
+describe('a wrong argument is refused, with CacheArgumentError, before anything reaches Redis', () => {
+  let server: RedisServer;
+  let app: CacheApp;
+  let store: RedisCacheStore;
+
+  beforeAll(async () => {
+    server = await RedisServer.start();
+    app = await CacheApp.start({ url: server.url, maxBytes: 1000 });
+    ({ store } = app);
+    await store.put('key', 'before');
+  });
+  afterAll(async () => {
+    await app?.close();
+    await server?.stop();
+  });
+
+  /** Calls that all have to be refused; gives their errors. */
+  async function expectRefused(calls: (() => Promise<unknown>)[]): Promise<unknown[]> {
+    let settled: PromiseSettledResult<unknown>[] = [];
+    const sent = await commandsDuring(server, async () => {
+      settled = await Promise.allSettled(calls.map(async (call) => call()));
+    });
+    expect(sent).toEqual({});
+    const errors = settled.map((result) => (result.status === 'rejected' ? (result.reason as unknown) : result));
+    for (const error of errors) expect(error).toBeInstanceOf(CacheArgumentError);
+    return errors;
+  }
+
+  const drain = async (items: AsyncIterable<unknown>) => {
+    for await (const item of items) void item;
+  };
+
+  it.each(badKeys.map((key) => [key as string]))('the key %p, by every method that takes one', async (key) => {
+    await expectRefused([
+      () => store.put(key, 1),
+      () =>
+        store.putMany([
+          ['good', 1],
+          [key, 1],
+        ]),
+      () => store.putIfAbsent(key, 1),
+      () => store.replace(key, 1),
+      () => store.update(key, () => 1),
+      () => store.get(key),
+      () => store.get(key, { touch: '1h' }),
+      () => store.getMany(['good', key]),
+      () => store.getOrPut(key, () => 1),
+      () => store.take(key),
+      () => store.has(key),
+      () => store.ttl(key),
+      () => store.touch(key, '1h'),
+      () => store.delete(key),
+      () => store.deleteMany(['good', key]),
+    ]);
+  });
+
+  it.each(badTtls.map((ttl) => [ttl as number]))('the ttl %p, by every method that takes one', async (ttl) => {
+    await expectRefused([
+      () => store.put('key', 1, { ttl }),
+      () => store.putMany([['key', 1]], { ttl }),
+      () => store.putIfAbsent('key', 1, { ttl }),
+      () => store.replace('key', 1, { ttl }),
+      () => store.getOrPut('key', () => 1, { ttl }),
+      () => store.touch('key', ttl),
+      () => store.get('key', { touch: ttl || '' }),
+    ]);
+  });
+
+  it('a touch without any ttl, where the store has none', async () => {
+    await expectRefused([() => store.touch('key'), () => store.get('key', { touch: true })]);
+  });
+
+  it.each(badTags.map((tags) => [tags as string[]]))('the tags %p, by every method that takes some', async (tags) => {
+    const options: PutOptions = { tags };
+    await expectRefused([
+      () => store.put('key', 1, options),
+      () => store.putMany([['key', 1]], options),
+      () => store.putIfAbsent('key', 1, options),
+      () => store.replace('key', 1, options),
+      () => store.getOrPut('key', () => 1, options),
+    ]);
+  });
+
+  it.each(badKeys.filter((tag) => tag !== undefined).map((tag) => [tag as string]))('the tag %p', async (tag) => {
+    await expectRefused([
+      () => store.deleteByTag(tag),
+      () => store.keys({ tag }),
+      () => drain(store.scan({ tag })),
+      () => drain(store.entries({ tag })),
+    ]);
+  });
+
+  it('no tag at all, where all records of one are to be deleted', async () => {
+    await expectRefused([() => store.deleteByTag(undefined as unknown as string)]);
+  });
+
+  it.each([[5], [null], [{}]])('the prefix %p', async (given) => {
+    const prefix = given as unknown as string;
+    await expectRefused([
+      () => store.keys({ prefix }),
+      () => drain(store.scan({ prefix })),
+      () => drain(store.entries({ prefix })),
+    ]);
+  });
+
+  it.each([...badValues, 'x'.repeat(1001)].map((value) => [value]))('the value %p', async (value) => {
+    await expectRefused([
+      () => store.put('key', value),
+      () =>
+        store.putMany([
+          ['good', 1],
+          ['key', value],
+        ]),
+      () => store.putIfAbsent('key', value),
+      () => store.replace('key', value),
+    ]);
+  });
+
+  it('and the error shows neither the key nor the value', async () => {
+    const secret = `secret-${LONG}`;
+    const errors = await expectRefused([
+      () => store.put(secret, 1),
+      () => store.put('key', [secret, () => 1]),
+      () => store.put('key', secret.repeat(2)),
+      () => store.put('key', 1, { ttl: 'secret' }),
+      () => store.put('key', 1, { tags: [secret] }),
+    ]);
+    expect(inspect(errors, { depth: null, showHidden: true })).not.toContain('secret-');
+  });
+
+  it('and nothing has changed in the end', async () => {
+    expect(await store.keys()).toEqual(['key']);
+    expect(await store.get('key')).toBe('before');
+    expect(await store.ttl('key')).toBeNull();
+  });
+});

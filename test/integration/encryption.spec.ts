@@ -1,0 +1,289 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import {
+  CacheConfigError,
+  CacheCorruptError,
+  type EncryptionOptions,
+  jsonSerializer,
+  type RedisCacheModuleOptions,
+} from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+import { commandsDuring } from '../support/command-stats.js';
+import { eventually } from '../support/eventually.js';
+import { reasonOf } from '../support/reason-of.js';
+import { Stage } from '../support/stage.js';
+
+const [newKey, oldKey, otherKey] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+/** How often a function that gives keys may be asked, in ms. */
+const PAUSE = 1000;
+
+describe('encryption on Redis', () => {
+  let stage: Stage;
+  let raw: Redis;
+  beforeAll(async () => {
+    stage = await Stage.redis();
+    raw = stage.server.client();
+  });
+  afterEach(async () => {
+    await stage.clean();
+    await stage.server.cli('FLUSHALL');
+  });
+  afterAll(() => stage?.stop());
+
+  const open = (options: RedisCacheModuleOptions) => stage.open({ namespace: 'session', ttl: '1h', ...options });
+  /** The id of the key that a record is sealed with. */
+  const sealedWith = async () => (await raw.getBuffer('session:key'))?.toString('hex', 2, 6);
+
+  /** Every byte that somebody with access to Redis can read: names and contents. */
+  async function allThatLies(): Promise<string> {
+    const seen: unknown[] = [];
+    for (const name of await raw.keys('*')) {
+      const type = await raw.type(name);
+      expect(['string', 'zset']).toContain(type);
+      seen.push(name, type === 'string' ? await raw.getBuffer(name) : await raw.zrangeBuffer(name, 0, '-1'));
+    }
+    return seen
+      .flat()
+      .map((each) => (Buffer.isBuffer(each) ? each.toString('latin1') : String(each)))
+      .join('\n');
+  }
+
+  it('leaves nothing of a value to be read in Redis, with either serializer', async () => {
+    for (const serializer of [undefined, jsonSerializer]) {
+      const store = await open({ encryption: { keys: [newKey] }, ...(serializer && { serializer }) });
+      await store.put('key', { name: 'plain-to-see' }, { tags: ['tag-name'] });
+      await store.update('key', (value: object) => ({ ...value, more: 'also-plain' }));
+      const seen = await allThatLies();
+      expect(seen).toMatch(/^session:key$/m);
+      expect(seen).toMatch(/^session#tag-name$/m);
+      expect(seen).not.toMatch(/plain|name"/);
+      expect(await store.get('key')).toEqual({ name: 'plain-to-see', more: 'also-plain' });
+    }
+  });
+
+  it('is for the stores that do not say otherwise', async () => {
+    const app = await CacheApp.start(
+      { url: stage.url, namespace: 'root', encryption: { keys: [newKey] }, hashKeys: true },
+      { namespace: 'same' },
+      { namespace: 'open', encryption: false, hashKeys: false },
+      { namespace: 'named', hashKeys: false },
+      { namespace: 'own', encryption: { keys: [otherKey] } },
+    );
+    try {
+      for (const name of ['same', 'open', 'named', 'own']) {
+        await app.storeOf(name).put('the-key', 'the-value');
+        expect(await app.storeOf(name).get('the-key')).toBe('the-value');
+      }
+      await app.store.put('the-key', 'the-value');
+      const seen = await allThatLies();
+      expect(seen.match(/^\w+:the-key$/gm)?.toSorted()).toEqual(['named:the-key', 'open:the-key']);
+      expect(seen.match(/the-value/g)).toHaveLength(1);
+    } finally {
+      await app.close();
+    }
+    const own = await stage.open({ namespace: 'own', encryption: { keys: [newKey] }, hashKeys: true });
+    expect(await own.get('the-key')).toBeUndefined(); // another hash
+    const named = await stage.open({ namespace: 'named', encryption: { keys: [otherKey] } });
+    await expect(named.get('the-key')).rejects.toThrow(CacheCorruptError);
+  });
+
+  it.each([{}, { encryption: false as const }])('hashKeys without encryption fails the boot (%#)', async (options) => {
+    const error = await reasonOf(open({ ...options, hashKeys: true }));
+    expect(error).toBeInstanceOf(CacheConfigError);
+    expect(error).toMatchObject({ option: 'hashKeys' });
+    const feature = CacheApp.start(
+      { url: stage.url, encryption: { keys: [newKey] }, hashKeys: true },
+      { namespace: 'feature', encryption: false },
+    );
+    await expect(feature).rejects.toMatchObject({ option: 'hashKeys' });
+  });
+
+  describe('rotation of keys', () => {
+    it('opens what older keys have sealed, and seals with the first', async () => {
+      const before = await open({ encryption: { keys: [oldKey] } });
+      await before.put('key', 1);
+      const oldId = await sealedWith();
+      const store = await open({ encryption: { keys: [newKey, oldKey] } });
+      expect(await store.get('key')).toBe(1);
+      expect(await sealedWith()).toBe(oldId);
+      expect(await store.update('key', (n: number) => n + 1)).toBe(2);
+      expect(await sealedWith()).not.toBe(oldId);
+      const after = await open({ encryption: { keys: [newKey] } });
+      expect(await after.get('key')).toBe(2);
+      await expect(before.get('key')).rejects.toThrow(CacheCorruptError);
+      await expect(before.replace('key', 3)).rejects.toThrow(CacheCorruptError);
+      await expect(before.touch('key')).rejects.toThrow(CacheCorruptError);
+      await expect(before.take('key')).rejects.toThrow(CacheCorruptError);
+    });
+
+    it('keeps hashed keys and tags where they are, as long as the oldest key or hashKey stays', async () => {
+      const before = await open({ encryption: { keys: [oldKey] }, hashKeys: true });
+      await before.put('key', 1, { tags: ['user:42'] });
+      const rotated: EncryptionOptions[] = [
+        { keys: [newKey, oldKey] },
+        { keys: [newKey, otherKey, oldKey], hashKey: oldKey },
+      ];
+      for (const encryption of rotated) {
+        const store = await open({ encryption, hashKeys: true });
+        expect(await store.get('key')).toBe(1);
+        expect(await store.keys({ tag: 'user:42' })).toEqual(['key']);
+        await store.put('key', 1, { tags: ['user:42'] });
+      }
+      const after = await open({ encryption: { keys: [newKey], hashKey: oldKey }, hashKeys: true });
+      expect(await after.get('key')).toBe(1);
+      expect(await after.deleteByTag('user:42')).toBe(1);
+      expect(await stage.server.cli('DBSIZE')).toBe(1); // the index, until its member expires
+    });
+
+    /** A store that was told of the old key only, and then of what `answer` says, when it asks again. */
+    async function withFunction(answer: (asked: number) => EncryptionOptions | Promise<EncryptionOptions>) {
+      let asked = 0;
+      const encryption = () => (asked++ === 0 ? { keys: [oldKey] } : answer(asked));
+      const store = await open({ encryption });
+      await store.put('old', 'old');
+      return { store, asked: () => asked };
+    }
+
+    it('reads a function again when a record is sealed with an unknown key, at most once a second', async () => {
+      const { store, asked } = await withFunction(() => ({ keys: [newKey, oldKey] }));
+      const ahead = await open({ encryption: { keys: [newKey, oldKey] } });
+      const stranger = await open({ encryption: { keys: [otherKey] } });
+      await ahead.put('key', 'new');
+      await stranger.put('strange', 1);
+      const begun = performance.now();
+      await eventually(async () => expect(await store.get('key')).toBe('new'));
+      expect(await store.get('old')).toBe('old');
+      expect(asked()).toBe(2);
+      // What nobody knows is asked for again and again, but not more often than that.
+      for (let i = 0; i < 100; i++) await expect(store.get('strange')).rejects.toThrow(CacheCorruptError);
+      await Promise.allSettled(Array.from({ length: 100 }, () => store.get('strange')));
+      expect(asked()).toBeLessThanOrEqual(2 + Math.floor((performance.now() - begun) / PAUSE));
+      await store.put('key', 'newer');
+      expect(await ahead.get('key')).toBe('newer');
+      expect(await reasonOf((await open({ encryption: { keys: [oldKey] } })).get('key'))).toBeInstanceOf(
+        CacheCorruptError,
+      );
+    });
+
+    it('shares one asking among all who wait, and its answer', async () => {
+      let answer: (options: EncryptionOptions) => void = () => undefined;
+      const { store, asked } = await withFunction(() => new Promise((resolve) => (answer = resolve)));
+      await (await open({ encryption: { keys: [newKey] } })).putMany(Array.from({ length: 50 }, (_, i) => [`${i}`, i]));
+      await eventually(() => {
+        void reasonOf(store.get('0'));
+        expect(asked()).toBe(2);
+      });
+      const found = store.getMany(Array.from({ length: 50 }, (_, i) => `${i}`));
+      await store.get('old'); // so that they have been read, too
+      answer({ keys: [newKey, oldKey] });
+      expect(await found).toEqual(Array.from({ length: 50 }, (_, i) => i));
+      expect(asked()).toBe(2);
+    });
+
+    const failures: [string, () => EncryptionOptions | Promise<EncryptionOptions>][] = [
+      ['rejects', () => Promise.reject(new TypeError('vault says secret-token'))],
+      [
+        'throws',
+        () => {
+          throw new TypeError('vault says secret-token');
+        },
+      ],
+      ['gives a bad key', () => ({ keys: ['secret-token'] })],
+      ['gives nothing', () => undefined as never],
+      ['never answers', () => new Promise(() => undefined)],
+    ];
+    it.each(failures)('keeps the keys it has when the function %s', async (_, fail) => {
+      const encryption = { keys: [newKey] };
+      await (await open({ encryption })).put('key', 'new');
+      let asked = 0;
+      const store = await open({ timeout: 300, encryption: () => (asked++ === 0 ? { keys: [oldKey] } : fail()) });
+      await store.put('old', 'old');
+      await eventually(async () => {
+        expect(await reasonOf(store.get('key'))).toBeInstanceOf(CacheCorruptError);
+        expect(asked).toBe(2);
+      });
+      expect(await store.get('old')).toBe('old');
+      await store.put('old', 'older');
+      expect(await store.get('old')).toBe('older');
+      expect(stage.warnings).toHaveLength(_ === 'never answers' ? 0 : 1);
+      expect(stage.warnings.join()).not.toMatch(/secret|token/);
+    });
+  });
+
+  describe('hashKeys', () => {
+    const options = { encryption: { keys: [newKey] }, hashKeys: true };
+    const records = Array.from({ length: 1200 }, (_, i) => [`canary-key:${i}`, `canary-value ${i}`] as const);
+
+    it('leaves nothing of key, tag or value to be read in Redis', async () => {
+      const store = await open({ ...options, maxAge: '30d', sliding: true });
+      await store.putMany(records.slice(0, 20), { tags: ['canary-tag', 'canary-tag:2'] });
+      await store.putIfAbsent('canary-key', 1, { tags: ['canary-tag'] });
+      await store.getOrPut('canary-key', () => 1);
+      await store.update('canary-key', (n: number) => n + 1);
+      await store.replace('canary-key', 'canary-value', { tags: ['canary-tag'] });
+      await store.touch('canary-key', '2h');
+      const seen = await allThatLies();
+      expect(seen.match(/^session:[\w-]{32}$/gm)).toHaveLength(21);
+      expect(seen.match(/^session#[\w-]{32}$/gm)).toHaveLength(2);
+      expect(seen).not.toContain('canary');
+    });
+
+    it('gives the original keys from keys, scan and entries, by prefix and by tag', async () => {
+      const store = await open(options);
+      await store.putMany(records, { tags: ['user:42'] });
+      await store.putMany(records.slice(0, 3).map(([key]) => [`other ${key}`, 1]));
+      await store.put('*', 'star', { tags: ['*'] });
+      expect(await store.keys({ tag: 'user:42' })).toEqual(records.map(([key]) => key).toSorted());
+      expect(await store.keys()).toHaveLength(records.length + 4);
+      expect(await store.keys({ prefix: 'other ' })).toEqual(records.slice(0, 3).map(([key]) => `other ${key}`));
+      expect(await store.keys({ prefix: '*' })).toEqual(['*']);
+      expect(await store.keys({ tag: '*' })).toEqual(['*']);
+      expect(await store.keys({ tag: 'user:42', prefix: 'canary-key:119' })).toHaveLength(11);
+      const entries = new Map<string, unknown>();
+      for await (const [key, value] of store.entries({ prefix: 'canary-key:' })) entries.set(key, value);
+      expect(entries).toEqual(new Map(records));
+      const scanned = new Set<string>();
+      for await (const key of store.scan({ tag: 'user:42' })) scanned.add(key);
+      expect(scanned).toEqual(new Set(entries.keys()));
+    });
+
+    it('deletes by key, by tag, and all, and nothing of other stores', async () => {
+      const store = await open(options);
+      const neighbour = await open({ ...options, namespace: 'neighbour' });
+      await neighbour.put('key', 1, { tags: ['user:42'] });
+      await store.putMany(records, { tags: ['user:42'] });
+      expect(await store.delete('canary-key:0')).toBe(true);
+      expect(await store.delete('canary-key:0')).toBe(false);
+      expect(await store.deleteMany(['canary-key:1', 'canary-key:2', 'absent'])).toBe(2);
+      expect(await store.take('canary-key:3')).toBe('canary-value 3');
+      expect(await store.deleteByTag('user:42')).toBe(records.length - 4);
+      expect(await store.keys()).toEqual([]);
+      await store.put('key', 1);
+      expect(await store.clear()).toBe(1);
+      expect(await neighbour.keys({ tag: 'user:42' })).toEqual(['key']);
+    });
+
+    it('costs keys one look at each record, and a get no more than before', async () => {
+      const store = await open(options);
+      await store.putMany(records.slice(0, 10));
+      const sent = await commandsDuring(stage.server, () => store.get('canary-key:0'));
+      expect(sent).toEqual({ getrange: 1 });
+      expect((await commandsDuring(stage.server, () => store.keys()))['mget']).toBe(1);
+    });
+
+    it('lists a record whose value the serializer cannot read any more: only its key is looked at', async () => {
+      await (await open({ ...options, serializer: jsonSerializer })).put('key', { a: 1 });
+      const store = await open({
+        ...options,
+        serializer: {
+          serialize: () => Buffer.of(),
+          deserialize: () => {
+            throw new Error('not mine');
+          },
+        },
+      });
+      await expect(store.get('key')).rejects.toThrow(CacheCorruptError);
+      expect(await store.keys()).toEqual(['key']);
+    });
+  });
+});

@@ -1,0 +1,246 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Test } from '@nestjs/testing';
+import { Redis } from 'ioredis';
+import {
+  CacheUnavailableError,
+  type ConnectionStatus,
+  RedisCacheModule,
+  type RedisCacheModuleOptions,
+  RedisCacheStore,
+  RedisConnection,
+} from 'nestjs-redis-cache-store';
+import { freePort } from '../../scripts/processes.mjs';
+import { CacheApp, SILENT } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
+import { reasonOf } from '../support/reason-of.js';
+import { RedisServer } from '../support/redis-server.js';
+
+describe('the life of a connection', () => {
+  let server: RedisServer;
+  const closers: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => (server = await RedisServer.start()));
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+    await server.cli('FLUSHALL');
+  });
+  afterAll(() => server?.stop());
+
+  async function compiled(options: RedisCacheModuleOptions) {
+    const module = await Test.createTestingModule({ imports: [RedisCacheModule.forRoot(options)] })
+      .setLogger(SILENT)
+      .compile();
+    closers.push(() => module.close());
+    return { module, store: module.get(RedisCacheStore), connection: module.get(RedisConnection) };
+  }
+
+  async function started(options: RedisCacheModuleOptions): Promise<CacheApp> {
+    const app = await CacheApp.start(options);
+    closers.push(() => app.close());
+    return app;
+  }
+
+  const received = async (of = server) =>
+    Number(/total_connections_received:(\d+)/.exec(String(await of.cli('INFO', 'stats')))?.[1]);
+  const connected = async (of = server) =>
+    String(await of.cli('CLIENT', 'LIST', 'TYPE', 'NORMAL'))
+      .trim()
+      .split('\n').length;
+
+  describe('its beginning', () => {
+    it('is init(): compile() alone opens nothing, and a call then says so', async () => {
+      const before = await received();
+      const { module, store, connection } = await compiled({ url: server.url, timeout: 100 });
+      const error = await reasonOf(store.get('key'));
+      expect(error).toBeInstanceOf(CacheUnavailableError);
+      expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
+      expect((error as Error).message).toContain('not initialized');
+      expect(connection.status).toBe('connecting');
+      expect(await received()).toBe(before);
+      await module.init();
+      expect(connection.status).toBe('ready');
+      expect(await received()).toBe(before + 1);
+      expect(await store.get('key')).toBeUndefined();
+    });
+
+    it('waits for Redis, by default, and so do calls of other providers meanwhile', async () => {
+      const port = await freePort();
+      const { module, store } = await compiled({
+        url: `redis://127.0.0.1:${port}`,
+        timeout: '20s',
+        startupTimeout: '20s',
+      });
+      const init = module.init();
+      const write = store.put('key', 'early');
+      const late = await RedisServer.start({ port });
+      closers.push(() => late.stop());
+      await Promise.all([init, write]);
+      expect(await store.get('key')).toBe('early');
+    });
+
+    it('happens in the background, if asked to: calls wait for it as long as their timeout lasts', async () => {
+      const port = await freePort();
+      const app = await started({
+        url: `redis://127.0.0.1:${port}`,
+        startup: 'background',
+        timeout: '20s',
+        startupTimeout: '30s',
+      });
+      expect(app.connection.status).toBe('connecting');
+      const write = app.store.put('key', 'early');
+      const late = await RedisServer.start({ port });
+      closers.push(() => late.stop());
+      await write;
+      expect(app.connection.status).toBe('ready');
+      expect(app.connection.lastError).toBeUndefined();
+      expect(await app.store.get('key')).toBe('early');
+    });
+
+    it('in the background: calls give up when their timeout is over, and nothing is sent later', async () => {
+      const port = await freePort();
+      const app = await started({ url: `redis://127.0.0.1:${port}`, startup: 'background', timeout: 200 });
+      const error = await reasonOf(app.store.put('key', 'never'));
+      expect(error).toBeInstanceOf(CacheUnavailableError);
+      expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
+      const late = await RedisServer.start({ port });
+      closers.push(() => late.stop());
+      await eventually(() => expect(app.connection.status).toBe('ready'), { timeout: 15_000 });
+      expect(await app.store.keys()).toEqual([]);
+    });
+
+    it('fails the boot after startupTimeout, with the reason as its cause', async () => {
+      const url = `redis://127.0.0.1:${await freePort()}`;
+      const begun = performance.now();
+      const error = await reasonOf(CacheApp.start({ url, startupTimeout: 400 }));
+      expect(performance.now() - begun).toBeGreaterThan(390);
+      expect(error).toBeInstanceOf(CacheUnavailableError);
+      expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
+      expect(String((error as Error).cause)).toContain('ECONNREFUSED');
+    });
+
+    it('fails the boot after startupTimeout also where somebody answers nothing', async () => {
+      server.freeze();
+      try {
+        expect(await reasonOf(CacheApp.start({ url: server.url, startupTimeout: 300 }))).toBeInstanceOf(
+          CacheUnavailableError,
+        );
+      } finally {
+        server.thaw();
+      }
+    });
+  });
+
+  describe('its end', () => {
+    it('is close(): the connection is gone, status$ completes, and a call says so', async () => {
+      const before = await connected();
+      const { module, store, connection } = await compiled({ url: server.url });
+      const statuses: ConnectionStatus[] = [];
+      const completed = new Promise<void>((complete) => {
+        connection.status$.subscribe({ next: (status) => statuses.push(status), complete });
+      });
+      await module.init();
+      expect(await connected()).toBe(before + 1);
+      await module.close();
+      await completed;
+      await eventually(async () => expect(await connected()).toBe(before));
+      expect(statuses).toEqual(['connecting', 'ready', 'closed']);
+      const error = await reasonOf(store.get('key'));
+      expect(error).toMatchObject({ reason: 'closed', outcome: 'not-sent' });
+      await expect(connection.ping()).rejects.toBeInstanceOf(CacheUnavailableError);
+    });
+
+    it('comes after the commands in flight have been answered', async () => {
+      const app = await started({ url: server.url, timeout: '10s' });
+      const reader = server.client();
+      await reader.ping();
+      await server.cli('CLIENT', 'PAUSE', 400, 'ALL');
+      const order: string[] = [];
+      const note = (what: string) => () => order.push(what);
+      const calls = [
+        app.store.put('key', 'in flight').then(note('put'), note('error')),
+        app.store.has('other').then(note('has'), note('error')),
+      ];
+      await sleep(20); // by now they have been written to the socket, which nobody announces
+      await app.close().then(note('closed'));
+      await Promise.all(calls);
+      expect(order.toSorted()).toEqual(['closed', 'has', 'put']);
+      expect(order.at(-1)).toBe('closed');
+      expect(await reader.exists('cache:key')).toBe(1);
+    });
+
+    it('is bounded by the timeout, where they are never answered', async () => {
+      const app = await started({ url: server.url, timeout: 500 });
+      server.freeze();
+      try {
+        const write = reasonOf(app.store.put('key', 1));
+        await sleep(20);
+        const begun = performance.now();
+        await app.close();
+        expect(performance.now() - begun).toBeLessThan(5000);
+        expect(await write).toMatchObject({ outcome: 'unknown' });
+      } finally {
+        server.thaw();
+      }
+    });
+
+    it('is the same whether Redis is there or not', async () => {
+      const other = await RedisServer.start();
+      closers.push(() => other.stop());
+      const app = await started({ url: other.url });
+      await other.kill9();
+      await eventually(() => expect(app.connection.status).toBe('down'));
+      await app.close();
+      expect(app.connection.status).toBe('closed');
+    });
+  });
+
+  it('is its own for each of two applications', async () => {
+    const before = await connected();
+    const [one, two] = await Promise.all([
+      started({ url: server.url, namespace: 'one' }),
+      started({ url: server.url, namespace: 'two' }),
+    ]);
+    expect(await connected()).toBe(before + 2);
+    await one.store.put('key', 1);
+    await one.close();
+    await two.store.put('key', 2);
+    expect(await two.store.keys()).toEqual(['key']);
+    expect(await server.cli('GET', 'one:key')).not.toBeNull();
+  });
+
+  it('in memory is one for each application, too', async () => {
+    const [one, two] = await Promise.all([started({ url: 'memory:' }), started({ url: 'memory:' })]);
+    await one.store.put('key', 1);
+    expect(await two.store.get('key')).toBeUndefined();
+    expect(await one.connection.ping()).toBe('PONG');
+    await one.close();
+    expect(await reasonOf(one.store.get('key'))).toMatchObject({ reason: 'closed', outcome: 'not-sent' });
+    await two.store.put('key', 2);
+    expect(one.connection.status).toBe('closed');
+    expect(two.connection.status).toBe('ready');
+  });
+
+  describe('of a client that was brought along', () => {
+    it('is not ours: used, watched, never closed', async () => {
+      const client = new Redis(server.url);
+      closers.push(() => client.quit());
+      await client.ping();
+      const before = await connected();
+      const app = await started({ client });
+      expect(app.connection.status).toBe('ready');
+      await app.store.put('key', 1);
+      expect(await connected()).toBe(before);
+      await app.close();
+      expect(client.status).toBe('ready');
+      expect(await client.exists('cache:key')).toBe(1);
+    });
+
+    it('is connected if nobody has done so, and waited for', async () => {
+      const client = new Redis(server.url, { lazyConnect: true });
+      closers.push(() => client.quit());
+      const app = await started({ client });
+      await app.store.put('key', 1);
+      expect(client.status).toBe('ready');
+    });
+  });
+});

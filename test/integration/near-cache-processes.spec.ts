@@ -1,0 +1,75 @@
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { reportFault } from '../support/fault-report.js';
+import { NearStage, TRAVEL } from '../support/near-stage.js';
+import { WorkerProcess } from '../support/worker-process.js';
+
+/** What other processes of the application write. */
+describe('a near cache and another process', () => {
+  let stage: NearStage;
+  let store: RedisCacheStore;
+  let other: WorkerProcess<typeof import('../support/workers/near.worker.js')>;
+
+  beforeAll(async () => {
+    stage = await NearStage.start();
+    other = await WorkerProcess.start('near.worker', { REDIS_URL: stage.server.url });
+  });
+  beforeEach(async () => {
+    await stage.reset();
+    store = await stage.open({ nearCache: { lease: '1m' } }); // nothing owes its freshness to the lease
+  });
+  afterEach(() => stage.clean());
+  afterAll(async () => {
+    await other?.kill();
+    await stage?.stop();
+  });
+
+  it('a session that it revoked is refused here within the time a message travels', async () => {
+    const delays: number[] = [];
+    for (let i = 0; i < 100; i++) {
+      await store.put('session', i);
+      await stage.warm(store, 'session');
+      let lastSeen = 0n;
+      const acknowledged = other.run('revoke', 'session');
+      for (let begun = 0n; ; lastSeen = begun) {
+        begun = process.hrtime.bigint();
+        if ((await store.get('session')) === undefined) break;
+        await setImmediate();
+      }
+      delays.push(Math.max(0, Number(lastSeen - (await acknowledged)) / 1e6));
+    }
+    delays.sort((a, b) => a - b);
+    const [p50 = 0, p99 = 0] = [delays[50], delays[98]];
+    reportFault('near cache: revocation', { 'p50 (ms)': p50.toFixed(2), 'p99 (ms)': p99.toFixed(2) });
+    expect(p99).toBeLessThan(TRAVEL);
+  });
+
+  it('none of its writes to hot keys is missed, however reads and invalidations overtake each other', async () => {
+    const keys = Array.from({ length: 50 }, (_, i) => `hot ${i}`);
+    const reads: { key: string; begun: bigint; count: number }[] = [];
+    let writing = true;
+    const readers = Array.from({ length: 200 }, async (_, i) => {
+      const key = keys[i % keys.length] ?? '';
+      while (writing) {
+        const begun = process.hrtime.bigint();
+        const count = await store.get<number>(key);
+        if (count !== undefined) reads.push({ key, begun, count });
+        await setImmediate();
+      }
+    });
+    const acknowledged = await other.run('countUp', keys, 300);
+    writing = false;
+    await Promise.all(readers);
+
+    // A count may be read until the acknowledgement of the next one, and for as long as its message travels.
+    const late = reads.map(({ key, begun, count }) => {
+      const next = acknowledged.get(key)?.[count + 1];
+      return next === undefined ? 0 : Number(begun - next) / 1e6;
+    });
+    expect(late.length).toBeGreaterThan(1000);
+    expect(late.filter((ms) => ms > TRAVEL)).toEqual([]);
+    await sleep(TRAVEL);
+    expect(await Promise.all(keys.map((key) => store.get(key)))).toEqual(keys.map(() => 299));
+    await stage.warm(store, ...keys.slice(0, 3));
+  });
+});

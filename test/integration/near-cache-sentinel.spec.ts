@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
+import { reportFault } from '../support/fault-report.js';
+import { TRAVEL } from '../support/near-stage.js';
+import type { RedisServer } from '../support/redis-server.js';
+import { SentinelDeployment } from '../support/sentinel.js';
+
+/** Longer than a failover takes, so that the old value may be seen for a while. */
+const LEASE = 3000;
+const options = { namespace: 'near', nearCache: { lease: LEASE }, timeout: 1000 };
+
+describe('the near cache on Sentinel', () => {
+  let deployment: SentinelDeployment;
+  let apps: CacheApp[];
+  let store: RedisCacheStore;
+  let other: RedisCacheStore;
+
+  beforeEach(async () => {
+    apps = [];
+    deployment = await SentinelDeployment.start();
+    for (let i = 0; i < 2; i++) apps.push(await CacheApp.start({ url: deployment.url, ...options }));
+    [store, other] = apps.map((app) => app.store) as [RedisCacheStore, RedisCacheStore];
+  }, 40_000);
+  afterEach(async () => {
+    for (const server of deployment?.servers ?? []) thaw(server);
+    await Promise.all(apps.map((app) => app.close()));
+    await deployment?.stop();
+  }, 30_000);
+
+  it.each<[how: string, fail: (master: RedisServer) => Promise<unknown>]>([
+    ['dies', (master) => master.kill9()],
+    ['is frozen', async (master) => master.freeze()],
+  ])('follows to the new master when the old one %s, and is never older than the lease', async (how, fail) => {
+    await other.put('key', 0);
+    await eventually(async () => expect(await store.get('key')).toBe(0));
+    const old = await deployment.master();
+    await fail(old);
+
+    // From here on `other` counts up wherever it is let, and `store` must not fall behind.
+    let count = 0;
+    const acknowledged = [performance.now()];
+    let going = true;
+    const counting = (async () => {
+      for (; going; await sleep(20)) {
+        const done = await other.put('key', count + 1).then(
+          () => true,
+          () => false,
+        );
+        if (done) acknowledged[++count] = performance.now();
+      }
+    })();
+    let oldest = 0;
+    let answers = 0;
+    const isOld = (begun: number, value: number) => begun - (acknowledged[value + 1] ?? Infinity);
+    const look = async () => {
+      const begun = performance.now();
+      const value = await store.get<number>('key').catch(() => undefined);
+      if (value === undefined) return;
+      answers++;
+      oldest = Math.max(oldest, isOld(begun, value));
+    };
+    const newMaster = deployment.masterOtherThan(old);
+    let found = false;
+    void newMaster.then(() => (found = true));
+    while (!found || count < 20) {
+      await look();
+      await sleep(2);
+    }
+    going = false;
+    await counting;
+    expect(answers).toBeGreaterThan(0);
+    expect(oldest).toBeLessThanOrEqual(LEASE + TRAVEL);
+    reportFault(`near cache: master ${how}`, { lease: LEASE, 'oldest answer (ms)': Math.round(oldest) });
+
+    // It keeps copies of what the new master has, and hears of its changes.
+    await eventually(() => other.put('key', 'first'), { timeout: 10_000 });
+    await eventually(async () => expect(await store.get('key')).toBe('first'), { timeout: 10_000 });
+    const feeds = async () => String(await (await newMaster).cli('CLIENT', 'LIST', 'TYPE', 'pubsub'));
+    await eventually(async () => expect(await feeds()).toContain('redir='), { timeout: 10_000 });
+    await other.put('key', 'second');
+    await eventually(async () => expect(await store.get('key')).toBe('second'), { timeout: TRAVEL });
+  });
+});
+
+function thaw(server: RedisServer): void {
+  try {
+    server.thaw();
+  } catch {
+    // it was killed
+  }
+}

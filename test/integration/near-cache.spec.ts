@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { eventually } from '../support/eventually.js';
+import { DATA, FEED, NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
+import type { RedisServer } from '../support/redis-server.js';
+
+/** Longer than any test looks: where nothing is broken, no answer may owe its freshness to the lease. */
+const nearCache = { lease: '1m' };
+const KEY = `${NAMESPACE}:key`;
+
+/** What makes a local copy outdated while everything works, by whomever it is done. */
+describe('the near cache', () => {
+  let stage: NearStage;
+
+  beforeAll(async () => (stage = await NearStage.start()));
+  beforeEach(() => stage.reset());
+  afterEach(() => stage.clean());
+  afterAll(() => stage?.stop());
+
+  const open = () => stage.open({ nearCache });
+  const sees = (store: RedisCacheStore, expected: unknown) =>
+    eventually(async () => expect(await store.get('key')).toBe(expected), { timeout: TRAVEL });
+
+  it('answers from this process, without asking Redis', async () => {
+    const store = await open();
+    await store.put('key', { user: 42 });
+    await stage.warm(store, 'key');
+    const reads = await stage.readsDuring(async () => {
+      for (let i = 0; i < 100; i++) expect(await store.get('key')).toEqual({ user: 42 });
+    });
+    expect(reads).toBe(0);
+  });
+
+  const ways: Record<string, [act: (store: RedisCacheStore) => Promise<unknown>, expected?: string]> = {
+    put: [(store) => store.put('key', 'new'), 'new'],
+    putMany: [(store) => store.putMany([['key', 'new']]), 'new'],
+    replace: [(store) => store.replace('key', 'new'), 'new'],
+    update: [(store) => store.update('key', () => 'new'), 'new'],
+    take: [(store) => store.take('key')],
+    delete: [(store) => store.delete('key')],
+    deleteMany: [(store) => store.deleteMany(['key'])],
+    deleteByTag: [(store) => store.deleteByTag('tag')],
+    clear: [(store) => store.clear()],
+  };
+
+  it.each(Object.keys(ways))(
+    'own writes and deletes are visible at once to the own process, and to others when the message has travelled: %s',
+    async (way) => {
+      const [act, expected] = ways[way]!;
+      const app = await stage.app({ url: stage.server.url, nearCache }, { namespace: NAMESPACE, nearCache });
+      const readers = [app.store, app.storeOf(NAMESPACE)]; // two stores of one process, on the same records
+      const other = await open();
+      await app.store.put('key', 'old', { tags: ['tag'] });
+      for (const reader of [...readers, other]) await stage.warm(reader, 'key');
+      await act(app.store);
+      for (const reader of readers) expect(await reader.get('key')).toBe(expected);
+      await sees(other, expected);
+    },
+  );
+
+  it('a write that a store without a near cache makes in the same process is visible at once, too', async () => {
+    const app = await stage.app({ url: stage.server.url }, { namespace: NAMESPACE, nearCache });
+    const reader = app.storeOf(NAMESPACE);
+    await app.store.put('key', 'old');
+    await stage.warm(reader, 'key');
+    await app.store.put('key', 'new');
+    expect(await reader.get('key')).toBe('new');
+  });
+
+  const outside: Record<string, [commands: (string | number)[][], expected?: string]> = {
+    COPY: [[['COPY', `${NAMESPACE}:source`, KEY, 'REPLACE']], 'new'],
+    'RENAME over it': [[['RENAME', `${NAMESPACE}:source`, KEY]], 'new'],
+    'RENAME away': [[['RENAME', KEY, 'elsewhere']]],
+    DEL: [[['DEL', KEY]]],
+    UNLINK: [[['UNLINK', KEY]]],
+    GETDEL: [[['GETDEL', KEY]]],
+    MOVE: [[['MOVE', KEY, 1]]],
+    'PEXPIRE 1': [[['PEXPIRE', KEY, 1]]],
+    'PEXPIREAT in the past': [[['PEXPIREAT', KEY, 1]]],
+    FLUSHALL: [[['FLUSHALL']]],
+    'FLUSHALL ASYNC': [[['FLUSHALL', 'ASYNC']]],
+    FLUSHDB: [[['FLUSHDB']]],
+    'a script': [[['EVAL', `redis.call('RENAME', KEYS[2], KEYS[1])`, 2, KEY, `${NAMESPACE}:source`]], 'new'],
+    'a transaction': [[['MULTI'], ['DEL', KEY], ['COPY', `${NAMESPACE}:source`, KEY], ['EXEC']], 'new'],
+  };
+
+  it.each(Object.keys(outside))(
+    'what another client does reaches a reader when the message has travelled: %s',
+    async (way) => {
+      const [commands, expected] = outside[way]!;
+      const store = await open();
+      await store.putMany([
+        ['key', 'old'],
+        ['source', 'new'],
+      ]);
+      await stage.warm(store, 'key');
+      for (const [command, ...args] of commands) await stage.server.cli(String(command), ...args);
+      await sees(store, expected);
+    },
+  );
+
+  it('expiry counts as a change, and a record never outlives its ttl locally, whether Redis tells of it or not', async () => {
+    const store = await stage.proxied({ nearCache });
+    await store.put('key', 'value', { ttl: 400 });
+    const acknowledged = performance.now();
+    await stage.warm(store, 'key');
+    stage.proxy.stallReplies(FEED);
+    let served = 0;
+    while (performance.now() < acknowledged + 400) if ((await store.get('key')) !== undefined) served++;
+    expect(served).toBeGreaterThan(100);
+    expect(await store.get('key')).toBeUndefined();
+  });
+
+  it('eviction counts as a change', async () => {
+    const store = await open();
+    await store.put('key', 'value');
+    await stage.warm(store, 'key');
+    await underPressure(stage.server, async () => {
+      await sees(store, undefined);
+    });
+  });
+
+  it('a value read before an invalidation of its key arrived is never kept', async () => {
+    const [store, other] = [await stage.proxied({ nearCache }), await open()];
+    await other.put('key', 'old');
+    stage.proxy.stallReplies(DATA);
+    let inFlight: Promise<unknown> | undefined;
+    await stage.executed(() => (inFlight = store.get('key')));
+    await other.put('key', 'new');
+    await sleep(TRAVEL); // the invalidation is there by now, the older reply is not
+    await stage.proxy.resume();
+    expect(await inFlight).toBe('old');
+    expect(await store.get('key')).toBe('new');
+    await stage.warm(store, 'key');
+    expect(await store.get('key')).toBe('new');
+  });
+
+  it('hot keys end with the last value, however slow replies are compared with invalidations', async () => {
+    const [store, other] = [await stage.proxied({ nearCache }), await open()];
+    const keys = Array.from({ length: 20 }, (_, i) => `hot ${i}`);
+    stage.proxy.delay(3, DATA);
+    let writing = true;
+    const readers = keys.map(async (key) => {
+      while (writing) {
+        await store.get(key);
+        await sleep(0);
+      }
+    });
+    for (let round = 0; round < 100; round++) {
+      await other.putMany(keys.map((key) => [key, round]));
+      await sleep(Math.random() * 8);
+    }
+    writing = false;
+    await Promise.all(readers);
+    await sleep(TRAVEL);
+    const last = await Promise.all(keys.map((key) => store.get(key)));
+    expect(last).toEqual(keys.map(() => 99));
+  });
+});
+
+/** While the server has evicted everything of ours. */
+async function underPressure(server: RedisServer, action: () => Promise<void>): Promise<void> {
+  const used = Number(/used_memory:(\d+)/.exec(String(await server.cli('INFO', 'memory')))?.[1]);
+  await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', used + 2 ** 20);
+  try {
+    await eventually(async () => {
+      for (let i = 0; i < 200; i++) await server.cli('SET', `filler ${Math.random()}`, 'x'.repeat(10_000));
+      expect(await server.cli('EXISTS', KEY)).toBe(0);
+    });
+    await action();
+  } finally {
+    await server.cli('CONFIG', 'SET', 'maxmemory', 0);
+  }
+}

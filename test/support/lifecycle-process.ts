@@ -1,0 +1,98 @@
+// An application from its start to its end, in a process that has to exit by itself: see integration/exit.spec.ts.
+import 'reflect-metadata';
+import { once, type EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { Test } from '@nestjs/testing';
+import { Redis } from 'ioredis';
+import { RedisCacheModule, type RedisCacheModuleOptions, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { SILENT } from './cache-app.js';
+
+const listenersOf = (emitter: EventEmitter) =>
+  emitter.eventNames().map((name) => `${emitter.listenerCount(name)} on ${String(name)}`);
+
+const [scenario = '', url = ''] = process.argv.slice(2);
+const background: RedisCacheModuleOptions = { url, startup: 'background', timeout: 500 };
+
+async function boot(options: RedisCacheModuleOptions) {
+  const imports = [RedisCacheModule.forRoot(options), RedisCacheModule.forFeature({ namespace: 'feature' })];
+  return Test.createTestingModule({ imports }).setLogger(SILENT).compile();
+}
+
+/** Each ends with everything closed, and gives what happened. */
+const scenarios: Record<string, () => Promise<unknown>> = {
+  async used() {
+    const app = await boot({ url });
+    await app.init();
+    const store = app.get(RedisCacheStore);
+    await store.put('key', 'value', { ttl: '1h', tags: ['tag'] });
+    const found = await store.get('key');
+    for await (const key of store.scan()) void key;
+    await app.close();
+    return found;
+  },
+  async closedTwice() {
+    const app = await boot({ url });
+    await app.init();
+    await app.close();
+    await app.close();
+    return 'closed';
+  },
+  async neverInitialized() {
+    await boot({ url });
+    return 'compiled';
+  },
+  async absent() {
+    const app = await boot({ url, startupTimeout: 300 });
+    return app.init().catch((error: Error) => error.name); // and nobody calls close()
+  },
+  async waiting() {
+    const app = await boot({ ...background, timeout: '1m', startupTimeout: '1m' });
+    await app.init();
+    const call = app
+      .get(RedisCacheStore)
+      .get('key')
+      .catch((error: { reason: string }) => error.reason);
+    await app.close();
+    return call;
+  },
+  async refused() {
+    const app = await boot({ url: `${url}/99` });
+    return app.init().catch((error: Error) => error.name);
+  },
+  async frozen() {
+    const app = await boot({ url, timeout: 500 });
+    await app.init();
+    process.stdout.write('freeze\n');
+    await once(process.stdin, 'data');
+    const call = app
+      .get(RedisCacheStore)
+      .put('key', 1)
+      .catch((error: { outcome: string }) => error.outcome);
+    await app.close();
+    return call;
+  },
+  async ownClient() {
+    const client = new Redis(url);
+    await once(client, 'ready');
+    const listeners = listenersOf(client);
+    const app = await boot({ client });
+    await app.init();
+    await app.get(RedisCacheStore).put('key', 'value');
+    await app.close();
+    const reply = await client.ping(); // neither closed nor in another state
+    const remaining = listenersOf(client);
+    await client.quit();
+    return { reply, listenersAsBefore: isDeepStrictEqual(remaining, listeners) };
+  },
+};
+
+await new Promise(setImmediate); // what loads this module has its own listeners
+const listeners = listenersOf(process);
+const outcome = await scenarios[scenario]?.();
+process.stdin.destroy();
+const resources = () => process.getActiveResourcesInfo().filter((name) => name !== 'PipeWrap');
+// Handles of closed sockets are given back by and by.
+for (let i = 0; i < 25 && resources().length > 0; i++) await delay(20);
+const left = { resources: resources(), listeners: listenersOf(process).filter((each) => !listeners.includes(each)) };
+process.stdout.write(`${JSON.stringify({ outcome, left })}\n`);

@@ -1,0 +1,82 @@
+import * as fc from 'fast-check';
+import { toMilliseconds } from '../../lib/redis-cache.duration.js';
+
+const CENTURY = 100 * 365.25 * 24 * 60 * 60 * 1000;
+
+describe('a duration', () => {
+  it.each([
+    [1, 1],
+    [100, 100],
+    [0.001, 1],
+    [1.5, 2],
+    [CENTURY, CENTURY],
+    ['1', 1],
+    ['250ms', 250],
+    ['1.5s', 1500],
+    ['30m', 1_800_000],
+    ['2h', 7_200_000],
+    ['2 hours', 7_200_000],
+    ['7 days', 604_800_000],
+    ['1w', 604_800_000],
+    ['1y', 31_557_600_000],
+    ['0.2ms', 1],
+  ])('of %j has %d ms', (duration, ms) => {
+    expect(toMilliseconds(duration)).toBe(ms);
+  });
+
+  // None of these may come to mean "for ever", or "at once".
+  const others: unknown[] = [
+    0,
+    -0,
+    -1,
+    Number.NaN,
+    Infinity,
+    -Infinity,
+    CENTURY + 1,
+    Number.MAX_SAFE_INTEGER,
+    '',
+    ' ',
+    '0',
+    '0s',
+    '-5m',
+    'soon',
+    '5 parsecs',
+    '30m ago',
+    '1h 30m',
+    'Infinity',
+    'NaN',
+    '1e3',
+    '101y',
+    '5'.repeat(101),
+    null,
+    undefined,
+    true,
+    5n,
+    [],
+    [5],
+    {},
+    { valueOf: () => 5 },
+    new Date(5),
+  ];
+  it.each(others.map((duration) => [duration]))('is not %p', (duration) => {
+    expect(toMilliseconds(duration)).toBeUndefined();
+  });
+
+  it('is a whole number of ms from 1 on, or none, whatever is given', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), fc.integer(), fc.string(), fc.anything()), (duration) => {
+        const ms = toMilliseconds(duration);
+        expect(ms === undefined || (Number.isInteger(ms) && ms >= 1 && ms <= CENTURY)).toBe(true);
+      }),
+    );
+  });
+
+  it('is never shorter than given, and longer by at most a millisecond', () => {
+    fc.assert(
+      fc.property(fc.double({ min: Number.MIN_VALUE, max: CENTURY, noNaN: true }), (duration) => {
+        const ms = toMilliseconds(duration) ?? 0;
+        expect(ms >= duration && ms - duration <= 1).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import type { DynamicModule } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { Redis } from 'ioredis';
+import {
+  CacheConfigError,
+  type CacheStoreOptions,
+  RedisCacheModule,
+  type RedisCacheModuleOptions,
+} from 'nestjs-redis-cache-store';
+import { CacheApp, SILENT } from '../support/cache-app.js';
+
+/** As JavaScript, environment variables and casts may give them. */
+type Loose<T> = { [K in keyof T]?: unknown } & Record<string, unknown>;
+
+const NOT_A_DURATION = [0, -1, Number.NaN, Infinity, '', 'soon', '0', '-5m', null, true, {}];
+const NOT_A_NAMESPACE = ['', 'a:b', 'a#b', 'a b', 'ä', '*', 'x'.repeat(65), 'a\n', 5, null, {}];
+
+const badForAll: [option: string, values: unknown[]][] = [
+  ['ttl', NOT_A_DURATION],
+  ['maxAge', NOT_A_DURATION],
+  ['sliding', ['yes', 1, null]],
+  ['onCorrupt', ['ignore', null, true]],
+  ['serializer', [null, 'json', JSON, { serialize: JSON.stringify }, () => undefined]],
+  ['schema', [null, {}, 'object', { '~standard': {} }]],
+  ['encryption', [null, true, 'key']],
+  ['hashKeys', [null, 'yes', true]],
+  ['nearCache', [null, 'on', 5]],
+  ['namespace', NOT_A_NAMESPACE],
+];
+const badForRoot: [option: string, values: unknown[]][] = [
+  ['timeout', [...NOT_A_DURATION, '11m']],
+  ['startupTimeout', [...NOT_A_DURATION, '61m']],
+  ['startup', ['later', null, true]],
+  ['url', ['', 'localhost', 'http://localhost', 'redis://localhost/x', 5, null, new URL('redis://localhost')]],
+  ['redis', [null, 'tls', 5]],
+  ['client', [null, {}, 'redis', { sendCommand: 1 }]],
+  ['credentials', [null, {}, 'user']],
+  ['maxBytes', [0, -1, 1.5, Number.NaN, Infinity, '1mb', 2 ** 29 + 1, null]],
+];
+const misspelt = ['tll', 'URL', 'nameSpace', 'host', 'isGlobal ', 'toString', '__proto__'];
+
+const cases = (table: [string, unknown[]][]): [string, unknown][] =>
+  table.flatMap(([option, values]) => values.map((value): [string, unknown] => [option, value]));
+
+describe('a wrong option', () => {
+  let nobody: Server;
+  let url: string;
+  let connections = 0;
+
+  beforeAll(async () => {
+    nobody = createServer(() => connections++);
+    nobody.listen(0, '127.0.0.1');
+    await once(nobody, 'listening');
+    url = `redis://127.0.0.1:${(nobody.address() as AddressInfo).port}`;
+  });
+  afterAll(() => nobody.close());
+  afterEach(() => expect(connections).toBe(0)); // nobody is asked
+
+  const forRoot = (options: Loose<RedisCacheModuleOptions>) =>
+    RedisCacheModule.forRoot({ url, ...options } as RedisCacheModuleOptions);
+  const forFeature = (options: Loose<CacheStoreOptions>) =>
+    RedisCacheModule.forFeature({ namespace: 'feature', ...options } as CacheStoreOptions);
+
+  async function expectRefused(option: string, ...imports: DynamicModule[]): Promise<void> {
+    const boot = Test.createTestingModule({ imports }).setLogger(SILENT).compile();
+    const error: unknown = await boot.then(
+      (module) => module.close(),
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(CacheConfigError);
+    expect(error).toMatchObject({ option, message: expect.stringContaining(`option "${option}"`) });
+  }
+
+  it.each(cases([...badForAll, ...badForRoot]))('of forRoot fails the boot: %s = %p', async (option, value) => {
+    await expectRefused(option, forRoot({ [option]: value }));
+  });
+
+  it.each(cases([...badForAll, ['namespace', [undefined]], ['name', ['', 5, null]]]))(
+    'of forFeature fails the boot: %s = %p',
+    async (option, value) => {
+      await expectRefused(option, forRoot({}), forFeature({ [option]: value }));
+    },
+  );
+
+  it.each(cases([...badForAll, ['namespace', [undefined]]]))(
+    'of forFeatureAsync fails the boot: %s = %p',
+    async (option, value) => {
+      const useFactory = () => ({ namespace: 'feature', [option]: value }) as CacheStoreOptions;
+      await expectRefused(option, forRoot({}), RedisCacheModule.forFeatureAsync({ name: 'feature', useFactory }));
+    },
+  );
+
+  it.each(cases(badForRoot))('of forRootAsync fails the boot: %s = %p', async (option, value) => {
+    const useFactory = () => Promise.resolve({ url, [option]: value } as RedisCacheModuleOptions);
+    await expectRefused(option, RedisCacheModule.forRootAsync({ useFactory }));
+  });
+
+  it.each(misspelt)('is one that does not exist: %j, which would silently mean its default', async (option) => {
+    const options = Object.fromEntries([[option, '30m']]);
+    // `__proto__` as a property of its own, which a spread would turn into the prototype.
+    await expectRefused(option, RedisCacheModule.forRoot(Object.assign(Object.fromEntries([[option, 1]]), { url })));
+    await expectRefused(option, forRoot({}), RedisCacheModule.forFeature({ namespace: 'feature', ...options }));
+  });
+
+  it('is one of forRoot given to forFeature', async () => {
+    await expectRefused('timeout', forRoot({}), forFeature({ timeout: 5 }));
+  });
+
+  it.each([[null], ['redis://localhost'], [5]])('is no options at all: %p', async (options) => {
+    const useFactory = () => options as RedisCacheModuleOptions;
+    await expectRefused('options', RedisCacheModule.forRootAsync({ useFactory }));
+  });
+
+  it('is a combination that makes no sense', async () => {
+    await expectRefused('sliding', forRoot({ sliding: true }));
+    const client = new Redis({ lazyConnect: true });
+    await expectRefused('client', forRoot({ client }));
+  });
+
+  it.each(['keyPrefix', 'Connector', 'readOnly', 'stringNumbers'])('is ioredis’ own %s', async (name) => {
+    await expectRefused('redis', forRoot({ redis: { [name]: 'x' } }));
+  });
+
+  it.each(['keyPrefix', 'readOnly', 'stringNumbers'])('is the %s of a client that was brought along', async (name) => {
+    await expectRefused('client', RedisCacheModule.forRoot({ client: new Redis({ lazyConnect: true, [name]: 'x' }) }));
+  });
+});
+
+describe('options', () => {
+  it('may all be left out but the url, and those of forRoot are taken over by forFeature', async () => {
+    const app = await CacheApp.start({ url: 'memory:', maxBytes: 100 }, { namespace: 'feature' });
+    try {
+      expect(app.store.namespace).toBe('cache');
+      await expect(app.storeOf('feature').put('key', 'x'.repeat(200))).rejects.toThrow('maxBytes');
+      await app.store.put('key', 1);
+      expect(await app.store.ttl('key')).toBeNull();
+    } finally {
+      await app.close();
+    }
+  });
+
+  it.each(['a', 'A-Z.a_z-0.9', 'x'.repeat(64), '.', '__proto__'])('may have the namespace %j', async (namespace) => {
+    const app = await CacheApp.start({ url: 'memory:', namespace }, { namespace, name: 'again' });
+    try {
+      await app.store.put('key', 1);
+      expect(await app.storeOf('again').get('key')).toBe(1);
+    } finally {
+      await app.close();
+    }
+  });
+});
