@@ -15,6 +15,21 @@ export type RedisClient = Redis | Cluster;
 /** Options whose effect on keys would make records unfindable or undeletable by `keys`, `clear` and tags. */
 const UNSUPPORTED = ['keyPrefix', 'Connector', 'readOnly', 'stringNumbers'] as const;
 
+/**
+ * Keeps what a client sends off the tracing channels of ioredis: they show the keys of most commands, all arguments of scripts,
+ * and, in the error of a refused login, the password.
+ */
+export function untraced(client: Redis): Redis {
+  const send = client.sendCommand.bind(client);
+  const duplicate = client.duplicate.bind(client);
+  client.sendCommand = (command, stream) => {
+    command.isTraced = true;
+    return send(command, stream);
+  };
+  client.duplicate = (override) => untraced(duplicate(override)); // a Cluster asks for its slots over duplicates of its nodes
+  return client;
+}
+
 /** @throws CacheConfigError for an ioredis option that cannot work underneath a store */
 export function checkRedisOptions(options: object, option: 'redis' | 'client'): void {
   const found = UNSUPPORTED.find((name) => Reflect.get(options, name));
@@ -62,7 +77,7 @@ export function createClient(
     reconnectOnError: null,
   };
   if (address.kind === 'sentinel') {
-    return new Redis({
+    const client = new Redis({
       ...common,
       sentinels: address.endpoints.map((endpoint) => ({ ...endpoint })),
       name: address.masterName ?? '',
@@ -76,10 +91,11 @@ export function createClient(
       sentinelRetryStrategy: () => undefined,
       sentinelReconnectStrategy: () => 1000,
     });
+    return untraced(client);
   }
   if (address.kind === 'cluster') {
     const { retryStrategy: _, enableOfflineQueue: __, ...redisOptions } = common;
-    return new Cluster(
+    const client = new Cluster(
       address.endpoints.map((endpoint) => ({ ...endpoint })),
       {
         lazyConnect: true,
@@ -87,7 +103,7 @@ export function createClient(
         enableAutoPipelining: false,
         clusterRetryStrategy: null,
         retryDelayOnFailover: 0,
-        slotsRefreshInterval: 0, // by RedisLink
+        slotsRefreshInterval: 0, // RedisLink does it: the timer of ioredis goes on for ever if closed while it asks
         // A silent node must leave time for asking another.
         slotsRefreshTimeout: connectTimeout / 3,
         maxRedirections: 6,
@@ -96,7 +112,8 @@ export function createClient(
         redisOptions,
       },
     );
+    return client.on('+node', untraced);
   }
   const [endpoint] = address.endpoints;
-  return new Redis({ ...endpoint, ...(address.path !== undefined && { path: address.path }), ...common });
+  return untraced(new Redis({ ...endpoint, ...(address.path !== undefined && { path: address.path }), ...common }));
 }

@@ -61,13 +61,13 @@ export class RedisConnection {
   /** Holds the password: a private name is invisible to `inspect` and JSON. */
   readonly #options: ConnectionOptions;
   #link: RedisLink | undefined;
-  private opening: Promise<void> | undefined;
-  private closing: Promise<void> | undefined;
+  #opening: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
   private failure: Error | undefined;
   private wasReady = false;
   private downSince = 0;
-  private supervised: Promise<void> | undefined;
-  private readonly abort = new AbortController();
+  #supervised: Promise<void> | undefined;
+  readonly #abort = new AbortController();
 
   /** Tells which keys change. @internal */
   readonly feed: InvalidationFeed;
@@ -111,8 +111,8 @@ export class RedisConnection {
    * @internal
    */
   open(): Promise<void> {
-    this.opening ??= this.start();
-    return this.opening;
+    this.#opening ??= this.start();
+    return this.#opening;
   }
 
   /**
@@ -121,8 +121,8 @@ export class RedisConnection {
    * @internal
    */
   close(): Promise<void> {
-    this.closing ??= this.stop();
-    return this.closing;
+    this.#closing ??= this.stop();
+    return this.#closing;
   }
 
   /** A call that begins now. @internal */
@@ -167,10 +167,10 @@ export class RedisConnection {
   }
 
   private async start(): Promise<void> {
-    if (this.closing) throw this.notSent('closed');
+    if (this.#closing) throw this.notSent('closed');
     if (this.#options.address.kind === 'memory') return this.become('ready');
     const { startup, startupTimeout } = this.#options;
-    this.supervised = this.supervise();
+    this.#supervised = this.supervise();
     const started = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         subscription.unsubscribe();
@@ -197,10 +197,10 @@ export class RedisConnection {
   /** One connection after the other until `close()`. */
   private async supervise(): Promise<void> {
     const backoff = new Backoff();
-    while (!this.closing) {
+    while (!this.#closing) {
       try {
         const link = await this.connect();
-        if (this.closing) return link.close();
+        if (this.#closing) return link.close();
         const since = performance.now();
         this.#link = link;
         this.become('ready');
@@ -214,19 +214,19 @@ export class RedisConnection {
         this.fail(refusal ?? error);
         if (refusal && !this.wasReady && !this.#options.credentials) return this.become('down', -Infinity);
       }
-      if (!this.closing) await delay(backoff.next(), undefined, this.abort).catch(() => undefined);
+      if (!this.#closing) await delay(backoff.next(), undefined, this.#abort).catch(() => undefined);
     }
   }
 
   private async connect(): Promise<RedisLink> {
     const { address, redis, client, credentials, timeout } = this.#options;
-    const { signal } = this.abort;
+    const { signal } = this.#abort;
     if (client) return RedisLink.adopt(client, signal);
     const connectWithin = Math.min(Math.max(timeout, 1000), 5000);
     const asked = credentials && bounded((async () => credentials())(), connectWithin, signal, 'no credentials came');
     const own = createClient(address, redis, (await asked) ?? {}, connectWithin);
     const db = redis.db ?? address.db;
-    return RedisLink.open(own, { db, connectWithin, patience: Math.max(timeout, 250) }, signal);
+    return RedisLink.open(own, { db, connectWithin, patience: Math.max(timeout, 100) }, signal);
   }
 
   /** The link is gone, or could not be had. */
@@ -238,7 +238,7 @@ export class RedisConnection {
   }
 
   private become(status: ConnectionStatus, downSince = performance.now()): void {
-    if (this.status === 'closed' || (this.closing && status !== 'closed')) return;
+    if (this.status === 'closed' || (this.#closing && status !== 'closed')) return;
     if (status === 'ready') {
       this.wasReady = true;
       this.failure = undefined;
@@ -258,9 +258,9 @@ export class RedisConnection {
     this.become('closed');
     this.#link = undefined;
     link?.close(!this.inFlight.isEmpty);
-    this.abort.abort();
+    this.#abort.abort();
     // Asking a silent Sentinel cannot be cut short; its sockets close by themselves.
-    await Promise.race([this.supervised, delay(300, undefined, { ref: false })]);
+    await Promise.race([this.#supervised, delay(300, undefined, { ref: false })]);
   }
 
   private async nextLink(call: Call): Promise<RedisLink> {
@@ -289,7 +289,7 @@ export class RedisConnection {
   }
 
   private notSent(reason: 'disconnected' | 'closed' = 'disconnected'): CacheUnavailableError {
-    const disconnected = this.opening
+    const disconnected = this.#opening
       ? 'there is no connection to Redis'
       : 'the connection to Redis has not been opened: the application is not initialized';
     const message = reason === 'closed' ? 'the connection to Redis was closed by this application' : disconnected;

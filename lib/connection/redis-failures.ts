@@ -13,17 +13,38 @@ const WRONG_SERVER = new Set(['READONLY', 'LOADING', 'MASTERDOWN']);
 /** Certificate problems: the codes of Node's TLS verification, and OpenSSL's own errors. */
 const TLS_PROBLEM = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|^ERR_TLS|^ERR_OSSL|^ERR_SSL|^EPROTO$/;
 
-type Detailed = Error & { readonly code?: string; readonly lastNodeError?: unknown };
+/** As much of the beginning of an argument as it is recognized by in a reply, which may cut it off. */
+const LEGIBLE = 16;
+/** Shorter texts stand in many a message by chance. */
+const SHORTEST_SECRET = 4;
+/** A word of a command of ours, such as `TRACKING`. */
+const OWN_WORD = /^[A-Z]+$/;
+
+type Detailed = Error & {
+  readonly code?: string;
+  readonly lastNodeError?: unknown;
+  readonly command?: { readonly name: string; readonly args: readonly unknown[] };
+};
 
 /** An error's class, code and message, without the `command.args` in which ioredis keeps keys and values. */
 export function describe(error: unknown): Error {
   const source = innermost(error);
-  // Redis echoes arguments of a command it does not know.
-  const plain = new Error(source.message.replace(/,? with args beginning with:.*/s, ''));
+  const plain = new Error(withoutArguments(source));
   plain.name = source.name;
   // The stack would repeat the unshortened message, and is ioredis' own parser anyway.
   plain.stack = `${plain.name}: ${plain.message}`;
   return typeof source.code === 'string' ? Object.assign(plain, { code: source.code }) : plain;
+}
+
+/** Redis repeats arguments of a command that it does not know; what else speaks its protocol may do so of any. */
+function withoutArguments({ message, command }: Detailed): string {
+  const short = message.replace(/,? with args beginning with:.*/s, '');
+  const isRepeated = (arg: unknown) => {
+    const text = Buffer.isBuffer(arg) ? arg.toString('utf8', 0, LEGIBLE) : String(arg).slice(0, LEGIBLE);
+    return text.length >= SHORTEST_SECRET && !OWN_WORD.test(text) && short.includes(text);
+  };
+  const args = command?.args.slice(/^eval/i.test(command.name) ? 1 : 0); // the digest of a script is no secret
+  return args?.some(isRepeated) ? `${short.split(' ', 1)[0]} (the reply repeats what was sent)` : short;
 }
 
 /** The first word of an error reply; `undefined` if the error is no reply of Redis. */

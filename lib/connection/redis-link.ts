@@ -4,24 +4,15 @@ import type { Socket } from 'node:net';
 import { Cluster, Redis } from 'ioredis';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { bounded } from './bounded.js';
-import type { RedisClient } from './redis-client.js';
+import { Pulse } from './pulse.js';
+import { untraced, type RedisClient } from './redis-client.js';
 import { PendingCommand } from './redis-command.js';
 import type { RedisCommand } from './redis-command.js';
 import { replyCode } from './redis-failures.js';
 import { reset } from './socket-reset.js';
 
-/** What a node's socket had received when we last looked, and since when it is silent. */
-interface Pulse {
-  bytesRead: number;
-  silentSince: number;
-  pinged?: PendingCommand | undefined;
-}
-
-/**
- * How often a Cluster is asked who has which slots, in ms. Not by ioredis' own `slotsRefreshInterval`: closed while such a
- * question is on its way, it goes on asking for ever, and the process never exits.
- */
-const SLOTS_REFRESH = 1000;
+/** How often a Cluster is asked who has which slots, in ms. */
+const REFRESH_INTERVAL = 1000;
 
 /** A node that commands can be addressed to. */
 export type RedisNode = Redis;
@@ -38,9 +29,8 @@ interface LinkOptions {
 /**
  * One connection (on Cluster: one set of connections) from the moment it can be used to its end; never reused.
  *
- * A node is found dead by silence: four times within `patience` we look whether bytes have arrived. If none have, it is
- * sent a PING, and if that brings none either its socket is reset. This finds frozen servers and half-open
- * connections, also when nobody calls. A client that the user brought is only watched: never closed, never reset.
+ * Four times within `patience` it is looked after: see {@link Pulse} for how a dead node is found. A client that the user
+ * brought is only watched: never closed, never reset.
  */
 export class RedisLink {
   /** Resolves, with what ended it, when the connection is gone; never rejects. */
@@ -50,10 +40,10 @@ export class RedisLink {
   readonly #client: RedisClient;
   /** Absent: the client is the user's. */
   readonly #own: LinkOptions | undefined;
-  readonly #pulses = new WeakMap<Redis, Pulse>();
+  readonly #pulse = new Pulse((reason) => (this.#lastError = reason));
   readonly #corked = new Set<Redis>();
   private heartbeat: NodeJS.Timeout | undefined;
-  private slotsRefresh: NodeJS.Timeout | undefined;
+  private refreshedAt = performance.now();
   #lastError: unknown;
   private end: () => void = () => undefined;
 
@@ -67,7 +57,6 @@ export class RedisLink {
       this.end = () => {
         this.hasEnded = true;
         clearInterval(this.heartbeat);
-        clearInterval(this.slotsRefresh);
         client.off(endEvent, this.end);
         // One of ours keeps the listener: ioredis may emit a late error, and one without a listener is printed.
         if (!own) client.off('error', this.remember);
@@ -93,12 +82,12 @@ export class RedisLink {
         link.connect(options, signal),
         connectWithin,
         signal,
-        `Redis did not get ready within ${connectWithin} ms`,
+        `Redis did not get ready within ${connectWithin} ms${tlsHint(client)}`,
       );
-      link.heartbeat = setInterval(() => link.check(patience), patience / 4).unref();
-      if (client instanceof Cluster) {
-        link.slotsRefresh = setInterval(() => client.refreshSlotsCache(), SLOTS_REFRESH).unref();
-      }
+      link.heartbeat = setInterval(() => {
+        link.refresh();
+        link.check(patience);
+      }, patience / 4).unref();
       return link;
     } catch (error) {
       link.close();
@@ -145,7 +134,7 @@ export class RedisLink {
     if (!node) throw new Error('no node');
     const { host, path, tls } = node.options;
     const { remoteAddress, remotePort } = node.stream as Partial<Socket>;
-    return node.duplicate({
+    const twin = node.duplicate({
       // ioredis looks at whether there are sentinels, but does not declare that there may be none.
       ...({ sentinels: null } as object),
       ...(remoteAddress !== undefined &&
@@ -162,6 +151,7 @@ export class RedisLink {
       maxRetriesPerRequest: 0,
       enableAutoPipelining: false,
     });
+    return untraced(twin);
   }
 
   get isCluster(): boolean {
@@ -186,11 +176,11 @@ export class RedisLink {
 
   /** Ends an owned connection; `abandon` says that commands are in flight, which must not be delivered any more. */
   close(abandon = true): void {
-    if (!this.#own) return this.end();
-    clearInterval(this.heartbeat);
-    clearInterval(this.slotsRefresh);
-    if (abandon) for (const node of this.nodes()) reset(node.stream);
-    this.#client.disconnect();
+    if (this.#own) {
+      if (abandon) for (const node of this.nodes()) reset(node.stream);
+      this.#client.disconnect();
+    }
+    this.end(); // ioredis does not always say so
   }
 
   private async connect({ db, connectWithin }: LinkOptions, signal: AbortSignal): Promise<void> {
@@ -233,31 +223,17 @@ export class RedisLink {
     return this.#client instanceof Cluster ? this.#client.nodes('all') : [this.#client];
   }
 
-  /** Pings what has been silent since the last look, and resets what has left a PING unanswered for longer than `limit`. */
+  /** Lets a Cluster ask who has which slots. */
+  private refresh(): void {
+    if (!(this.#client instanceof Cluster) || performance.now() - this.refreshedAt < REFRESH_INTERVAL) return;
+    this.refreshedAt = performance.now();
+    this.#client.refreshSlotsCache();
+  }
+
   private check(limit: number): void {
     // A Cluster without a single connection does not notice that it has none: replicas that were never needed count.
     if (this.isCluster && !this.nodes().some(({ status }) => status === 'ready')) return this.close();
-    for (const node of this.nodes()) {
-      if (node.status !== 'ready') continue;
-      const { bytesRead } = node.stream;
-      const now = performance.now();
-      const pulse = this.#pulses.get(node);
-      if (!pulse || pulse.bytesRead !== bytesRead) {
-        this.#pulses.set(node, { bytesRead, silentSince: now, pinged: pulse?.pinged });
-      } else if (!pulse.pinged || pulse.pinged.isSettled) {
-        pulse.silentSince = now;
-        pulse.pinged = new PendingCommand(['PING']);
-        pulse.pinged.promise.catch(() => undefined); // any reply is a sign of life
-        node.sendCommand(pulse.pinged);
-      } else if (now - pulse.silentSince >= limit) {
-        // After a stall of our own event loop the reply may be waiting to be read: look again when it has been.
-        setImmediate(() => {
-          if (node.status !== 'ready' || node.stream.bytesRead !== bytesRead) return;
-          this.#lastError = new Error(`Redis sent nothing for ${Math.round(performance.now() - pulse.silentSince)} ms`);
-          reset(node.stream);
-        });
-      }
-    }
+    for (const node of this.nodes()) this.#pulse.check(node, limit);
   }
 
   private cork(node: Redis): void {
@@ -271,6 +247,11 @@ export class RedisLink {
       stream.uncork();
     });
   }
+}
+
+/** A server without TLS takes the handshake for the beginning of a command, and waits for its end. */
+function tlsHint(client: RedisClient): string {
+  return client instanceof Redis && client.options.tls ? '; does it speak TLS on this port?' : '';
 }
 
 /**

@@ -183,7 +183,12 @@ function withoutValue({ message, path }: StandardSchemaV1.Issue): StandardSchema
 /** Where a value fails, without what stands there: a schema's messages may quote it. */
 function places(issues: readonly StandardSchemaV1.Issue[]): string {
   const paths = issues.map(({ path }) =>
-    path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+    path?.map((part) => shown(typeof part === 'object' ? part.key : part)).join('.'),
   );
   return [...new Set(paths.map((path) => (path ? `at "${path}"` : 'as a whole')))].slice(0, 5).join(', ');
+}
+
+/** The names of properties may be data, too, such as the e-mail addresses of a map: what a programmer would not write is not shown. */
+function shown(name: PropertyKey): string {
+  return /^(\d{1,5}|[A-Za-z_$]{1,32}\d{0,2})$/.test(String(name)) ? String(name) : '…';
 }

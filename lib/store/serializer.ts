@@ -32,7 +32,8 @@ const packr = new StrictPackr({ structuredClone: true, useRecords: true, copyBuf
 /**
  * The default serializer: MessagePack, with the types of the structured clone algorithm. Date, Map, Set, BigInt, Buffer,
  * typed arrays, RegExp, Error, NaN, Infinity, `undefined` inside objects and cycles come back as they went in. Instances of
- * other classes come back as plain objects (what their `toJSON` gives, if they have one), -0 as 0.
+ * other classes come back as plain objects (what their `toJSON` gives, if they have one), -0 as 0, lone
+ * surrogates as replacement characters (U+FFFD).
  *
  * Bytes that claim more elements than they have room for are refused before anything is allocated.
  *
