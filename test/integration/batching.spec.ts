@@ -66,10 +66,10 @@ describe('reads of one turn of the event loop', () => {
   it('of equal keys fetch them once, and each caller gets a value of its own', async () => {
     const before = proxy.bytes.replies;
     await store.put('large', { text: 'x'.repeat(100_000) });
-    const [first, second] = await Promise.all(numbered(10).map(() => store.get<{ text: string }>('large')));
+    const [first, second] = await Promise.all(numbered(10).map(() => store.get<object>('large')));
     expect(proxy.bytes.replies - before).toBeLessThan(200_000);
-    first!.text = 'changed';
-    expect(second!.text).toHaveLength(100_000);
+    Object.assign(first ?? {}, { text: 'changed' });
+    expect(second).toEqual({ text: 'x'.repeat(100_000) });
     const [bytes, same] = await Promise.all([store.get('key 1'), store.get('key 1')]);
     expect(bytes).not.toBe(same);
   });
@@ -111,8 +111,7 @@ describe('reads of one turn of the event loop', () => {
     const outcomes = await Promise.allSettled(numbered(64).map((key) => store.get(key)));
     expect(performance.now() - begun).toBeLessThan(1500);
     for (const outcome of outcomes) {
-      expect(outcome).toMatchObject({ status: 'rejected', reason: { reason: 'timeout', outcome: 'unknown' } });
-      expect((outcome as PromiseRejectedResult).reason).toBeInstanceOf(CacheUnavailableError);
+      expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(CacheUnavailableError) });
     }
   });
 

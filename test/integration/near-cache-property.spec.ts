@@ -91,6 +91,12 @@ class World {
     this.readers = Promise.all(instances.flatMap((instance) => KEYS.map((key) => this.read(instance, key))));
   }
 
+  instance(process: number): Instance {
+    const instance = this.instances[process];
+    if (!instance) throw new Error(`there is no process ${process}`);
+    return instance;
+  }
+
   key(key: number): string {
     return `${this.run}/${key}`;
   }
@@ -146,7 +152,7 @@ type Write = (store: RedisCacheStore, key: string, value: number) => Promise<unk
 function write(name: string, act: Write, options: { deletes?: true; ttl?: number | 'keep' } = {}): fc.Arbitrary<Step> {
   return fc.tuple(fc.constantFrom(...PROCESSES), fc.constantFrom(...KEYS)).map(([process, key]) => {
     return new Step(`${name}(process ${process}, key ${key})`, async (world) => {
-      const instance = world.instances[process]!;
+      const instance = world.instance(process);
       const value = world.nextValue();
       const action = () => act(instance.store, world.key(key), value);
       await world.histories[key]?.write(instance, options.deletes ? undefined : value, action, options.ttl);
@@ -168,7 +174,7 @@ const outside = fc.constantFrom(...KEYS).map(
   (key) =>
     new Step(`raw overwrite of key ${key}`, async (world) => {
       const value = world.nextValue();
-      await world.instances[0]?.store.put('staged', value);
+      await world.instance(0).store.put('staged', value);
       const [source, target] = [`${NAMESPACE}:staged`, `${NAMESPACE}:${world.key(key)}`];
       const copy = () => world.server.cli('COPY', source, target, 'REPLACE');
       await world.histories[key]?.write('outside', value, copy);
@@ -186,7 +192,7 @@ const flush = fc.constant(
 const faults = fc.oneof(
   fc.constant(new Step('kill all feeds', ({ server }) => server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub'))),
   ...PROCESSES.map((process) =>
-    fc.constant(new Step(`stall the feed of ${process}`, async ({ instances }) => instances[process]?.stall())),
+    fc.constant(new Step(`stall the feed of ${process}`, async (world) => world.instance(process).stall())),
   ),
   fc.constant(new Step('heal', ({ instances }) => Promise.all(instances.map((instance) => instance.heal())))),
 );

@@ -39,37 +39,33 @@ describe('the near cache on Sentinel', () => {
     await fail(old);
 
     // From here on `other` counts up wherever it is let, and `store` must not fall behind.
-    let count = 0;
-    const acknowledged = [performance.now()];
-    let going = true;
+    const acknowledged = [performance.now()]; // when each count was
+    const ended = new AbortController();
     const counting = (async () => {
-      for (; going; await sleep(20)) {
-        const done = await other.put('key', count + 1).then(
+      for (; !ended.signal.aborted; await sleep(20)) {
+        const done = await other.put('key', acknowledged.length).then(
           () => true,
           () => false,
         );
-        if (done) acknowledged[++count] = performance.now();
+        if (done) acknowledged.push(performance.now());
       }
     })();
     let oldest = 0;
     let answers = 0;
     const isOld = (begun: number, value: number) => begun - (acknowledged[value + 1] ?? Infinity);
-    const look = async () => {
-      const begun = performance.now();
-      const value = await store.get<number>('key').catch(() => undefined);
-      if (value === undefined) return;
-      answers++;
-      oldest = Math.max(oldest, isOld(begun, value));
-    };
-    const newMaster = deployment.masterOtherThan(old);
-    let found = false;
-    void newMaster.then(() => (found = true));
-    while (!found || count < 20) {
-      await look();
-      await sleep(2);
-    }
-    going = false;
-    await counting;
+    const looking = (async () => {
+      for (; !ended.signal.aborted; await sleep(2)) {
+        const begun = performance.now();
+        const value = await store.get<number>('key').catch(() => undefined);
+        if (value === undefined) continue;
+        answers++;
+        oldest = Math.max(oldest, isOld(begun, value));
+      }
+    })();
+    const master = await deployment.masterOtherThan(old);
+    await eventually(() => expect(acknowledged.length).toBeGreaterThan(20), { timeout: 10_000 });
+    ended.abort();
+    await Promise.all([counting, looking]);
     expect(answers).toBeGreaterThan(0);
     expect(oldest).toBeLessThanOrEqual(LEASE + TRAVEL);
     reportFault(`near cache: master ${how}`, { lease: LEASE, 'oldest answer (ms)': Math.round(oldest) });
@@ -77,7 +73,7 @@ describe('the near cache on Sentinel', () => {
     // It keeps copies of what the new master has, and hears of its changes.
     await eventually(() => other.put('key', 'first'), { timeout: 10_000 });
     await eventually(async () => expect(await store.get('key')).toBe('first'), { timeout: 10_000 });
-    const feeds = async () => String(await (await newMaster).cli('CLIENT', 'LIST', 'TYPE', 'pubsub'));
+    const feeds = async () => String(await master.cli('CLIENT', 'LIST', 'TYPE', 'pubsub'));
     await eventually(async () => expect(await feeds()).toContain('redir='), { timeout: 10_000 });
     await other.put('key', 'second');
     await eventually(async () => expect(await store.get('key')).toBe('second'), { timeout: TRAVEL });

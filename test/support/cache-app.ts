@@ -27,6 +27,14 @@ export class CacheApp {
     }
   }
 
+  /** What its boot fails with; `undefined` if it does not, for which it is closed again. */
+  static async failure(options: RedisCacheModuleOptions): Promise<unknown> {
+    return CacheApp.start(options).then(
+      (app) => app.close(),
+      (error: unknown) => error,
+    );
+  }
+
   private constructor(readonly module: TestingModule) {}
 
   /** The default store. */

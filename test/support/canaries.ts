@@ -33,15 +33,17 @@ const halves = [KEY, TAG, VALUE, PASSWORD, MASTER_KEY].flatMap((secret) => {
 });
 const forbidden = [...new Set(halves.flatMap(disguises))];
 
-/** The secrets that a text shows, in whatever form. */
-export function canariesIn(text: string): string[] {
-  return forbidden.filter((form) => text.includes(form));
+/** Where a text shows a secret, in whatever form. */
+export function sightings(text: string): string[] {
+  return forbidden.flatMap((form) => {
+    const at = text.indexOf(form);
+    return at < 0 ? [] : [`${form} in: ${text.slice(Math.max(0, at - 200), at + 200)}`];
+  });
 }
 
-/** @throws if anything of a canary can be seen of it, however it is logged */
+/** Fails if anything of a secret can be seen of it, however it is logged. */
 export function expectSecret(what: unknown): void {
-  const text = shown(what);
-  expect(canariesIn(text).map((form) => `${form} in ${text}`)).toEqual([]);
+  expect(sightings(shown(what))).toEqual([]);
 }
 
 /** Every method with every secret. */

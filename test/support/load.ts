@@ -75,10 +75,10 @@ export class Load {
     const { calls, longest } = this;
     reportFault(fault, {
       calls,
-      acknowledged: outcomes.acknowledged,
+      'acknowledged writes': outcomes.acknowledged,
       lost,
-      'not sent': outcomes['not-sent'],
-      unknown: outcomes.unknown,
+      'reported not sent': outcomes['not-sent'],
+      'reported unknown': outcomes.unknown,
       'longest call (ms)': Math.round(longest),
       'recovery (ms)': Math.round(recovery),
     });

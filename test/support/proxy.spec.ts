@@ -84,6 +84,27 @@ describe('TcpProxy', () => {
     }
   });
 
+  it('may be told which connections a fault is meant for', async () => {
+    const [first, second] = [await connected(), await connected()];
+    proxy.stall((nth) => nth === 2);
+    const reply = second.set('key', '1');
+    expect(await first.exists('key')).toBe(0);
+    expect(await silent(reply)).toBe(true);
+    await proxy.resume();
+    expect(await reply).toBe('OK');
+    const ended = once(second, 'end');
+    proxy.endConnections((nth) => nth === 2);
+    await ended;
+    proxy.delay(30, (nth) => nth === 3);
+    const third = await connected();
+    const start = performance.now();
+    await first.ping();
+    const between = performance.now();
+    await third.ping();
+    expect(performance.now() - between).toBeGreaterThanOrEqual(59);
+    expect(between - start).toBeLessThan(59);
+  });
+
   it('stallReplies: executes and keeps the answer back', async () => {
     const client = await connected();
     proxy.stallReplies();

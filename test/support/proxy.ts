@@ -36,7 +36,7 @@ export class TcpProxy {
   private server: Server | undefined;
 
   private constructor(
-    private readonly targetPort: number,
+    private targetPort: number,
     readonly port: number,
   ) {}
 
@@ -93,6 +93,11 @@ export class TcpProxy {
   delay(ms: number, which = ALL): void {
     this.latency = ms;
     this.delayed = which;
+  }
+
+  /** New connections go elsewhere, open ones stay: a DNS entry or a virtual address that moves to another server. */
+  retarget(target: { readonly port: number }): void {
+    this.targetPort = target.port;
   }
 
   /** Heals everything: passes on what was held back, and listens again. */

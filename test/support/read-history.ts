@@ -9,7 +9,7 @@ interface Version {
   readonly sent: number;
   readonly acknowledged: number;
   /** How long the record lived from then on. */
-  ttl: number;
+  readonly ttl: number;
 }
 
 interface Read {
@@ -36,9 +36,9 @@ export class ReadHistory {
     write: () => Promise<unknown>,
     ttl: number | 'keep' = Infinity,
   ): Promise<void> {
-    const last = this.versions.at(-1)!;
-    const runningTtl = last.acknowledged + last.ttl - performance.now();
-    this.pending = { value, by, sent: performance.now(), ttl: ttl === 'keep' ? Math.max(0, runningTtl) : ttl };
+    const sent = performance.now();
+    const expiry = Math.max(...this.versions.slice(-1).map((last) => last.acknowledged + last.ttl));
+    this.pending = { value, by, sent, ttl: ttl === 'keep' ? expiry - sent : ttl };
     const isWritten = (await write()) !== false;
     if (isWritten) this.versions.push({ ...this.pending, acknowledged: performance.now() });
     this.pending = undefined;

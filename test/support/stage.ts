@@ -53,7 +53,8 @@ export class Stage {
   /** A store in an application of its own, and, unless the options say otherwise, in an empty namespace. */
   async open<Store = RedisCacheStore>(options: RedisCacheModuleOptions = {}): Promise<Store> {
     const namespace = `stage-${++this.opened}`;
-    const app = await CacheApp.start({ namespace, ...this.defaults, ...options });
+    // Not the default timeout: no test may fail because the machine is busy.
+    const app = await CacheApp.start({ namespace, timeout: '10s', ...this.defaults, ...options });
     this.apps.push(app);
     Logger.overrideLogger({ ...SILENT, warn: (message: string) => this.warnings.push(message) });
     return app.store as Store;

@@ -7,19 +7,23 @@ const module = RedisCacheModule.forRoot({ url: process.env['REDIS_URL'] ?? '', n
 const app = await NestFactory.createApplicationContext(module, { logger: false });
 const store = app.get(RedisCacheStore);
 
-/** Counts every key up, one after the other; when each count of each key was acknowledged, by a clock all processes share. */
-export async function countUp(keys: readonly string[], rounds: number): Promise<Map<string, bigint[]>> {
-  const acknowledged = new Map<string, bigint[]>(keys.map((key) => [key, []]));
-  for (let count = 0; count < rounds; count++) {
-    await Promise.all(
-      keys.map(async (key) => {
+/** Counts every key up; when each count was acknowledged, by a clock that all processes share. */
+export async function countUp(
+  keys: readonly string[],
+  from: number,
+  to: number,
+): Promise<[key: string, at: bigint[]][]> {
+  return Promise.all(
+    keys.map(async (key) => {
+      const acknowledged: bigint[] = [];
+      for (let count = from; count < to; count++) {
+        await sleep(Math.random() * 8);
         await store.put(key, count);
-        acknowledged.get(key)?.push(process.hrtime.bigint());
-      }),
-    );
-    await sleep(Math.random() * 4);
-  }
-  return acknowledged;
+        acknowledged.push(process.hrtime.bigint());
+      }
+      return [key, acknowledged] as [string, bigint[]];
+    }),
+  );
 }
 
 /** When it was acknowledged. */

@@ -1,0 +1,221 @@
+import { freezePlainData, NearCache } from '../../lib/store/near-cache.js';
+import type { NearEntry } from '../../lib/store/near-cache.js';
+import { InvalidationFeed } from '../../lib/connection/invalidation-feed.js';
+
+const LEASE = 1000;
+const realNow = performance.now.bind(performance);
+
+describe('NearCache', () => {
+  let feed: { provenAt: number };
+  let near: NearCache;
+  let now: number;
+
+  const entry = (id: string, until = Infinity): NearEntry => ({ id, value: id, until });
+  const read = (id: string, until?: number) => {
+    const flight = near.begin(id);
+    near.keep(flight, entry(id, until));
+    near.end(id, flight);
+  };
+
+  beforeEach(() => {
+    now = 10_000;
+    performance.now = () => now;
+    feed = { provenAt: now };
+    near = new NearCache(feed, LEASE, 3);
+  });
+  afterEach(() => {
+    performance.now = realNow;
+  });
+
+  it('gives what was kept, and nothing else', () => {
+    expect(near.get('a')).toBeUndefined();
+    read('a');
+    expect(near.get('a')).toEqual(entry('a'));
+    expect(near.get('b')).toBeUndefined();
+  });
+
+  describe('the lease', () => {
+    it('ends exactly one lease after the last PING that was answered had been sent', () => {
+      read('a');
+      now = feed.provenAt + LEASE - 1;
+      expect(near.get('a')).toBeDefined();
+      now = feed.provenAt + LEASE;
+      expect(near.get('a')).toBeUndefined();
+    });
+
+    it('is no reason to forget: copies are good again once the feed has proven that it told of every change', () => {
+      read('a');
+      now += 2 * LEASE;
+      expect(near.get('a')).toBeUndefined();
+      feed.provenAt = now;
+      expect(near.get('a')).toBeDefined();
+    });
+
+    it('has never begun without a feed', () => {
+      feed.provenAt = -Infinity;
+      read('a');
+      expect(near.get('a')).toBeUndefined();
+    });
+  });
+
+  it('gives no copy from the moment on that it is due', () => {
+    read('a', now + 50);
+    now += 49;
+    expect(near.get('a')).toBeDefined();
+    now += 1;
+    expect(near.get('a')).toBeUndefined();
+  });
+
+  describe('what is forgotten', () => {
+    it('is gone', () => {
+      read('a');
+      near.forget('a');
+      expect(near.get('a')).toBeUndefined();
+    });
+
+    it('while it is being read is not kept, by any of its readers', () => {
+      const [first, second] = [near.begin('a'), near.begin('a')];
+      near.keep(first, entry('a'));
+      near.forget('a');
+      near.end('a', first);
+      near.keep(second, entry('a'));
+      near.end('a', second);
+      expect(near.get('a')).toBeUndefined();
+    });
+
+    it('does not keep a later read from being kept, whenever the earlier one ends', () => {
+      const earlier = near.begin('a');
+      near.forget('a');
+      const later = near.begin('a');
+      near.end('a', earlier);
+      near.keep(later, entry('a'));
+      near.keep(earlier, { ...entry('a'), value: 'old' });
+      near.end('a', later);
+      expect(near.get('a')).toEqual(entry('a'));
+    });
+
+    it('voids a read also when another reader of the key has ended before', () => {
+      const [first, second] = [near.begin('a'), near.begin('a')];
+      near.end('a', first);
+      near.forget('a');
+      near.keep(second, entry('a'));
+      expect(near.get('a')).toBeUndefined();
+    });
+
+    it('does not touch other keys', () => {
+      read('a');
+      const flight = near.begin('b');
+      near.forget('c');
+      near.keep(flight, entry('b'));
+      expect([near.get('a'), near.get('b')]).toEqual([entry('a'), entry('b')]);
+    });
+
+    it('may be everything, reads on their way included', () => {
+      read('a');
+      const flights = ['b', 'c'].map((id) => [id, near.begin(id)] as const);
+      near.forgetAll();
+      for (const [id, flight] of flights) near.keep(flight, entry(id));
+      expect(['a', 'b', 'c'].map((id) => near.get(id))).toEqual([undefined, undefined, undefined]);
+    });
+  });
+
+  describe('of more than maxEntries', () => {
+    const kept = () => ['a', 'b', 'c', 'd', 'e'].filter((id) => near.get(id));
+
+    it('the least recently kept goes', () => {
+      for (const id of ['a', 'b', 'c', 'd']) read(id);
+      expect(kept()).toEqual(['b', 'c', 'd']);
+    });
+
+    it('one that was given out or kept again is not the least recently used', () => {
+      for (const id of ['a', 'b', 'c']) read(id);
+      near.get('a');
+      read('b');
+      read('d');
+      read('e');
+      expect(kept()).toEqual(['b', 'd', 'e']);
+    });
+
+    it('none goes for a copy that takes the place of its own', () => {
+      for (const id of ['a', 'b', 'c', 'a', 'b', 'c']) read(id);
+      expect(kept()).toEqual(['a', 'b', 'c']);
+    });
+  });
+});
+
+describe('freezePlainData', () => {
+  const isDeeplyFrozen = (value: unknown): boolean =>
+    typeof value !== 'object' ||
+    value === null ||
+    (Object.isFrozen(value) && Object.values(value).every(isDeeplyFrozen));
+
+  it.each([
+    ['primitives', [1, 'text', true, null, undefined, 10n]],
+    ['objects', { a: { b: { c: 1 } } }],
+    ['arrays', [[{ a: [1] }], []]],
+    ['objects without a prototype', Object.assign(Object.create(null) as object, { a: { b: 1 } })],
+    ['what stands in two places', ((shared) => ({ a: shared, b: [shared] }))({ c: 1 })],
+  ])('freezes %s, all the way down', (_, value) => {
+    expect(freezePlainData(value)).toBe(true);
+    expect(isDeeplyFrozen(value)).toBe(true);
+  });
+
+  it('comes to an end with what contains itself, and with what is very deep', () => {
+    const circle: Record<string, unknown> = {};
+    circle['self'] = circle;
+    expect(freezePlainData(circle)).toBe(true);
+    let deep: unknown[] = [];
+    for (let i = 0; i < 100_000; i++) deep = [deep];
+    expect(freezePlainData(deep)).toBe(true);
+    expect(Object.isFrozen(deep[0])).toBe(true);
+  });
+
+  it.each([
+    ['a Date', new Date()],
+    ['a Map', new Map()],
+    ['a Set', new Set()],
+    ['a Buffer', Buffer.from('a')],
+    ['a typed array', new Uint8Array(1)],
+    ['a regular expression', /a/g],
+    ['an error', new Error('a')],
+    ['a function', () => 1],
+    ['an instance of a class', new NearCache({ provenAt: 0 }, 1, 1)],
+  ])('refuses %s, wherever it stands, and then freezes nothing', (_, odd) => {
+    for (const value of [odd, { a: 1, odd }, [{ a: [odd] }]] as object[]) {
+      expect(freezePlainData(value)).toBe(false);
+      expect(Object.isFrozen(value)).toBe(false);
+    }
+  });
+});
+
+describe('a write of this process', () => {
+  const told: (string | undefined)[] = [];
+  let feed: InvalidationFeed;
+
+  beforeEach(() => {
+    told.length = 0;
+    feed = new InvalidationFeed(() => undefined);
+    feed.watch('near:', LEASE, (key) => told.push(key));
+  });
+
+  it('counts as a change before it is sent, and again when it is answered', async () => {
+    const write = async () => {
+      expect(told.splice(0)).toEqual(['near:a', 'near:b']);
+      await Promise.resolve();
+      return 'reply';
+    };
+    expect(await feed.around(['near:a', 'near:b'], write)).toBe('reply');
+    expect(told).toEqual(['near:a', 'near:b']);
+  });
+
+  it('counts as a change, too, if it failed: it may have been carried out', async () => {
+    const failing = feed.around(['near:a'], () => Promise.reject(new Error('lost')));
+    await expect(failing).rejects.toThrow('lost');
+    expect(told).toEqual(['near:a', 'near:a']);
+  });
+
+  it('is told to nobody whom it does not concern', async () => {
+    await feed.around(['nearby:a', 'near#a'], () => Promise.resolve());
+    expect(told).toEqual([]);
+  });
+});
