@@ -1,0 +1,180 @@
+import { CacheUnavailableError } from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+import { ClusterDeployment } from '../support/cluster.js';
+import { endure } from '../support/endure.js';
+import { eventually } from '../support/eventually.js';
+import { LONG } from '../support/fault-report.js';
+import { expectCallsSettled, expectPromisesKept } from '../support/load.js';
+import { reasonOf } from '../support/reason-of.js';
+
+const TIMEOUT = 500;
+/** A backoff step at its longest, a refresh of the slots, and a connection attempt that had just begun, in ms. */
+const RECOVERY = 2000 + 1000 + 1000;
+/** How many slots move to another master. */
+const MOVED = LONG ? 400 : 60;
+
+describe('On a Cluster', () => {
+  let cluster: ClusterDeployment;
+  let apps: CacheApp[] = [];
+
+  const open = async (options = {}) => {
+    const app = await CacheApp.start({ url: cluster.url, timeout: TIMEOUT, namespace: 'chaos', ...options });
+    apps.push(app);
+    return app;
+  };
+
+  beforeAll(async () => (cluster = await ClusterDeployment.start({ password: 'p@ss' })), 40_000);
+  beforeEach(async () => {
+    await Promise.all((await cluster.masters()).map((master) => master.cli('FLUSHALL')));
+  });
+  afterEach(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+    apps = [];
+    await heal();
+  }, 40_000);
+  afterAll(() => cluster?.stop(), 20_000);
+
+  /** Whatever was killed or frozen is back and in step. */
+  async function heal(): Promise<void> {
+    await Promise.all(
+      cluster.nodes.map(async (node) => {
+        node.thaw();
+        await node.cli('PING').catch(() => node.restart());
+      }),
+    );
+    await cluster.settled();
+  }
+
+  describe('walks', () => {
+    const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`).toSorted();
+
+    it('visit every master once, also those that this process has never spoken to', async () => {
+      const { store: writer } = await open();
+      await writer.putMany(keys.map((key) => [key, 1]));
+      const { store } = await open();
+      const found: string[] = [];
+      for await (const key of store.scan()) found.push(key);
+      expect(found.toSorted()).toEqual(keys);
+      expect(await (await open()).store.clear()).toBe(keys.length);
+      expect(await store.keys()).toEqual([]);
+    });
+
+    it('fail rather than leave out a master that is gone, and are complete again after the failover', async () => {
+      const { store } = await open();
+      await store.putMany(keys.map((key) => [key, 1]));
+      expect(await store.keys()).toEqual(keys);
+      const [gone] = await cluster.masters();
+      await Promise.all(cluster.nodes.map((node) => node.cli('WAIT', 1, 1000).catch(() => undefined)));
+      await gone?.kill9();
+      const incomplete: string[][] = [];
+      await eventually(
+        async () => {
+          const walk = await store.keys();
+          if (walk.length < keys.length) incomplete.push(walk);
+          expect(walk).toEqual(keys);
+        },
+        { timeout: 10_000, interval: 1 },
+      );
+      expect(incomplete).toEqual([]);
+    }, 30_000);
+  });
+
+  it('many keys at once may lie in any slots', async () => {
+    const { store } = await open();
+    const keys = Array.from({ length: 200 }, (_, i) => `{${i}}`);
+    await store.putMany(keys.map((key, i) => [key, i]));
+    expect(await store.getMany(keys)).toEqual(keys.map((_, i) => i));
+    expect(await store.deleteMany(keys.slice(50))).toBe(150);
+    expect(await store.keys()).toHaveLength(50);
+  });
+
+  it('tags and scripts work, also after every server has forgotten the scripts', async () => {
+    const { store } = await open();
+    const keys = Array.from({ length: 50 }, (_, i) => `session ${i}`);
+    for (const key of keys) await store.put(key, 0, { tags: ['user:42'] });
+    await Promise.all((await cluster.masters()).map((master) => master.cli('SCRIPT', 'FLUSH')));
+    for (const key of keys) expect(await store.update<number>(key, (n) => n + 1)).toBe(1);
+    expect(await store.keys({ tag: 'user:42' })).toEqual(keys.toSorted());
+    expect(await store.deleteByTag('user:42')).toBe(50);
+    expect(await store.keys()).toEqual([]);
+  });
+
+  describe('promises 1, 3 and 4 hold when', () => {
+    it('slots move to another master', async () => {
+      const [one, two] = [await open(), await open()];
+      const report = await endure('Cluster: resharding', [one, two], async () => {
+        const [, to] = await cluster.masters();
+        // Those of keys that are being written and read just then, and a few more.
+        const slots = new Set(Array.from({ length: MOVED }, (_, i) => i));
+        for (let n = 0; n < MOVED; n++) slots.add(await cluster.slotOf(`chaos:${n % 8}-${n}`));
+        if (to) for (const slot of slots) await cluster.moveSlot(slot, to);
+      });
+      expectPromisesKept(report, TIMEOUT);
+      expect(report.outcomes).toMatchObject({ 'not-sent': 0, unknown: 0, refused: 0 });
+    }, 120_000);
+
+    it('the operator changes a master (CLUSTER FAILOVER)', async () => {
+      const report = await endure('Cluster: CLUSTER FAILOVER', [await open(), await open()], async () => {
+        const [master] = await cluster.masters();
+        if (master) await cluster.failover(master);
+      });
+      expectPromisesKept(report, TIMEOUT);
+      expect(report.recovery).toBeLessThan(RECOVERY);
+    }, 30_000);
+
+    it('a master is frozen and replaced', async () => {
+      const report = await endure('Cluster: master frozen (SIGSTOP)', [await open(), await open()], async () => {
+        const [master] = await cluster.masters();
+        const slot = await slotOf(master?.port);
+        master?.freeze();
+        await eventually(async () => expect(await cluster.ownerOfSlot(slot)).not.toBe(master), { timeout: 15_000 });
+      });
+      expectCallsSettled(report, TIMEOUT);
+      expect(report.recovery).toBeLessThan(RECOVERY);
+      expect(report.lost).toBeLessThan(report.outcomes.acknowledged / 10);
+    }, 40_000);
+
+    it('a master is killed and replaced', async () => {
+      const report = await endure('Cluster: master killed (kill -9)', [await open(), await open()], async () => {
+        const [master] = await cluster.masters();
+        const slot = await slotOf(master?.port);
+        await master?.kill9();
+        await eventually(async () => expect(await cluster.ownerOfSlot(slot)).not.toBe(master), { timeout: 15_000 });
+      });
+      expectCallsSettled(report, TIMEOUT);
+      expect(report.outcomes['not-sent']).toBeGreaterThan(0);
+      expect(report.recovery).toBeLessThan(RECOVERY);
+      expect(report.lost).toBeLessThan(report.outcomes.acknowledged / 10);
+    }, 40_000);
+  });
+
+  it('Promise 3: a write that no node took because its master is gone says that it was not sent', async () => {
+    const { store } = await open();
+    const master = await cluster.ownerOf('chaos:key');
+    await store.put('key', 1);
+    await master.kill9();
+    await eventually(async () => expect(await reasonOf(store.get('key'))).toBeInstanceOf(CacheUnavailableError));
+    // Other nodes have told where it belongs, which is no doubt about whether it was written.
+    const reasons = await Promise.all(Array.from({ length: 5 }, () => reasonOf(store.put('key', 2))));
+    for (const reason of reasons) expect(reason).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
+  }, 30_000);
+
+  it('an outage of all nodes is noticed though nobody calls, and recovered from', async () => {
+    const [first] = await cluster.masters();
+    const url = cluster.url.replace(/127.*/, `127.0.0.1:${first?.port}`);
+    const { connection, store } = await open({ url }); // of the others, replicas are never connected to
+    await Promise.all(cluster.nodes.map((node) => node.kill9()));
+    await eventually(() => expect(connection.status).toBe('down'), { timeout: 10_000 });
+    await heal();
+    await eventually(() => expect(connection.status).toBe('ready'), { timeout: 10_000 });
+    await store.put('key', 2);
+    expect(await store.get('key')).toBe(2);
+  }, 60_000);
+
+  /** Some slot of the master on a port. */
+  async function slotOf(port: number | undefined): Promise<number> {
+    const live = cluster.nodes[0];
+    const ranges = (await live?.cli('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
+    return ranges.find(([, , [, owner]]) => owner === port)?.[0] ?? 0;
+  }
+});
