@@ -236,7 +236,7 @@ export function describeAuthOperations(name: string, open: () => Promise<Stage>)
       });
 
       it('retries on conflict within timeout, not beyond', async () => {
-        const hasty = await stage.open({ timeout: 50 });
+        const hasty = await stage.open({ timeout: 300 });
         await hasty.put('count', 0);
         let others = 0;
         const hopeless = hasty.update('count', async (current: number) => {
@@ -250,12 +250,12 @@ export function describeAuthOperations(name: string, open: () => Promise<Stage>)
       });
 
       it('gives change all the time it takes', async () => {
-        const hasty = await stage.open({ timeout: 50 });
+        const hasty = await stage.open({ timeout: 500 });
         await hasty.put('count', 0);
         let others = 10;
         const slow = hasty.update('count', async (current: number) => {
           if (current < 12) await hasty.put('count', ++others); // in the way of the first attempts
-          return sleep(100, current + 1);
+          return sleep(300, current + 1);
         });
         expect(await slow).toBe(13);
         expect(await hasty.get('count')).toBe(13);

@@ -192,7 +192,7 @@ describe.each<[string, () => Promise<Stage>]>([
           await stage.clean();
         }
       };
-      await fc.assert(fc.asyncProperty(fc.commands(CALLS, { maxCommands: 60, size: '+1' }), run), { numRuns: 60 });
+      await fc.assert(fc.asyncProperty(fc.commands(CALLS, { maxCommands: 60, size: '+1' }), run), { numRuns: 40 });
     },
     60_000,
   );

@@ -114,7 +114,7 @@ describe('instances of one application', () => {
       const looks: { since: bigint; ids: string[] }[] = [];
       let deleted = 0;
       await churn();
-      for (let round = 0; round < 40; round++) {
+      for (let round = 0; round < 30; round++) {
         await sleep(10);
         const since = process.hrtime.bigint();
         deleted += await store.deleteByTag(TAG);
@@ -132,7 +132,7 @@ describe('instances of one application', () => {
     });
 
     it('one that dies in the middle of it leaves no record behind that its tag does not find', async () => {
-      for (let deaths = 0; deaths < 3; deaths++) {
+      for (let deaths = 0; deaths < 2; deaths++) {
         await churn();
         await sleep(100);
         await first.kill();

@@ -76,17 +76,22 @@ const hostile: [string, () => Buffer][] = [
   [
     'bundles of texts that each begin anew',
     () => {
-      const bundles = Array.from({ length: 5000 }, (_, i) => [
-        0xd6,
-        0x62,
-        ...uint32(5 + 5000 * 7 - (5 + i * 7 + 2)),
-        1,
-      ]);
-      return join(array(5000), bundles.flat(), [0xdb, ...uint32(MIB)], repeat([0x61], MIB), [0xa0]);
+      const count = 100_000;
+      const distance = (i: number) => 5 + count * 7 - (5 + i * 7 + 2);
+      const bundles = Array.from({ length: count }, (_, i) => [0xd6, 0x62, ...uint32(distance(i)), 1]);
+      return join(array(count), bundles.flat(), [0xdb, ...uint32(MIB)], repeat([0x61], MIB), [0xa0]);
     },
   ],
   ['a bundle that jumps back to the beginning', () => join([0xd6, 0x62, ...uint32(2 ** 32 - 6), 1, 0xa0, 0xa0])],
   ['a BigInt of a megabyte', () => join([0xc9, ...uint32(MIB), 0x42], repeat([0x7f], MIB))],
+  [
+    'a BigInt of a megabyte as the names of many fields',
+    () => {
+      const integer = [...identity(0), 0xc9, ...uint32(MIB), 0x42];
+      const names = repeat(pointer(0), 1000);
+      return join([0x92], integer, repeat([0x7f], MIB), RECORD, array(1000), names, repeat([1], 1000));
+    },
+  ],
   [
     'a BigInt of a megabyte as the name of a field',
     () => join(RECORD, [0x91, 0xc9, ...uint32(MIB), 0x42], repeat([0x7f], MIB), [1]),
