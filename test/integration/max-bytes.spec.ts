@@ -67,8 +67,17 @@ describe('maxBytes', () => {
     const found = await store.get<Buffer>('key');
     expect(found?.equals(Buffer.alloc(MAX - overhead, 1))).toBe(true);
     expect(await reasonOf(store.put('key', Buffer.alloc(MAX - overhead + 1)))).toBeInstanceOf(CacheArgumentError);
-    await server.cli('APPEND', 'a:key', '\0');
+    // One that a process with another limit has written is whole, and refused all the same.
+    const generous = await CacheApp.start({ url: server.url, namespace: 'a', maxBytes: 2 * MAX });
+    try {
+      await generous.store.put('key', Buffer.alloc(MAX - overhead + 1));
+    } finally {
+      await generous.close();
+    }
+    expect(await server.cli('STRLEN', 'a:key')).toBe(MAX + 1);
     await expect(store.get('key')).rejects.toThrow(CacheCorruptError);
+    await expect(store.touch('key')).rejects.toThrow(CacheCorruptError);
+    await expect(store.take('key')).rejects.toThrow(CacheCorruptError);
   });
 
   describe('a foreign value of hundreds of megabytes', () => {
