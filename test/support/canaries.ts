@@ -20,9 +20,10 @@ function disguises(bytes: Buffer): string[] {
     hex.replaceAll(/..(?=.)/g, '$& '), // as `inspect` shows a Buffer
     bytes.join(','), // as JSON shows one
     bytes.join(', '), // as `inspect` shows a Uint8Array
-    ...[0, 1, 2].map((shift) => {
-      const base64 = Buffer.concat([Buffer.alloc(shift), bytes]).toString('base64');
-      return base64.slice(4, -4); // what does not depend on the neighbours
+    ...[0, 1, 2].flatMap((shift) => {
+      const shifted = Buffer.concat([Buffer.alloc(shift), bytes]);
+      const base64 = shifted.toString('base64').slice(4, -4); // what does not depend on the neighbours
+      return [base64, base64.replaceAll('+', '-').replaceAll('/', '_')];
     }),
   ];
 }
