@@ -52,7 +52,8 @@ describe('maxBytes', () => {
       const sent = await commandsDuring(server, async () => {
         expect(await reasonOf(write())).toBeInstanceOf(CacheArgumentError);
       });
-      expect(Object.keys(sent).filter((name) => !/get/.test(name))).toEqual([]);
+      // The near cache of this application may be opening its feed meanwhile.
+      expect(Object.keys(sent).filter((name) => !/get|subscribe|client/.test(name))).toEqual([]);
     }
     await expect(store.update('key', () => large as never)).rejects.toThrow(CacheArgumentError);
     await expect(store.getOrPut('other', () => large)).rejects.toThrow(/^value: takes \d+ bytes, more than "maxBytes"/);
