@@ -1,14 +1,21 @@
 import type { Unpackr } from 'msgpackr';
 
-/** Bytes that follow a token's first byte, for the tokens 0xc0–0xdf of fixed size (MessagePack specification, "Formats"). */
+/** Bytes that follow the tokens 0xc0–0xdf of fixed size (MessagePack specification, "Formats"). */
 const FIXED: Readonly<Record<number, number>> = {
   0xc0: 0, 0xc2: 0, 0xc3: 0,
   0xca: 4, 0xcb: 8, 0xcc: 1, 0xcd: 2, 0xce: 4, 0xcf: 8, 0xd0: 1, 0xd1: 2, 0xd2: 4, 0xd3: 8,
   0xd4: 2, 0xd5: 3, 0xd6: 5, 0xd7: 9, 0xd8: 17,
 }; // prettier-ignore
 
+/** Bytes that follow any token; -1: containers, and what tells its length in further bytes. A table, since every read takes this way. */
+const FOLLOW = Int8Array.from({ length: 256 }, (_, token) => {
+  if (token <= 0x7f || token >= 0xe0) return 0;
+  return token >= 0xa0 && token <= 0xbf ? token & 0x1f : (FIXED[token] ?? -1);
+});
+
 const FIXARRAY = 0x90;
 const FIXEXT_1 = 0xd4;
+const STR_8 = 0xd9;
 const FIXEXT_4 = 0xd6;
 
 /** Extensions of msgpackr that stand before other values, or point to them. */
@@ -53,14 +60,13 @@ function assertBounded(bytes: Uint8Array): void {
   let claimed = 0;
   for (let at = 0; at < length;) {
     const token = bytes[at++] ?? 0;
-    if (token <= 0x7f || token >= 0xe0) continue;
-    if (token <= 0x8f) claimed += 2 * (token & 0x0f);
+    const follow = FOLLOW[token] ?? 0;
+    if (follow >= 0) {
+      at += follow;
+      if (token >= FIXEXT_1 && token < STR_8) assertExtension(bytes, token, bytes[at - follow] ?? 0, at);
+    } else if (token <= 0x8f) claimed += 2 * (token & 0x0f);
     else if (token <= 0x9f) claimed += token & 0x0f;
-    else if (token <= 0xbf) at += token & 0x1f;
-    else if (FIXED[token] !== undefined) {
-      at += FIXED[token];
-      if (token >= FIXEXT_1) assertExtension(bytes, token, bytes[at - FIXED[token]] ?? 0, at);
-    } else {
+    else {
       const width = lengthWidth(token);
       const size = unsigned(bytes, at, width);
       at += width;

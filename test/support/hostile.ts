@@ -50,6 +50,14 @@ export const messagePack: fc.Arbitrary<Buffer> = fc
   }))
   .items.map((bytes) => Buffer.from(bytes));
 
+/** What stands before values with Maps or cycles in them. */
+export const RECORDS_MARK = Buffer.from([0xd4, 0x4d, 0]);
+
+/** What the default serializer may be asked to read. */
+export const payloads: fc.Arbitrary<Buffer> = fc
+  .tuple(fc.constantFrom(Buffer.of(), RECORDS_MARK), messagePack)
+  .map((parts) => Buffer.concat(parts));
+
 /** Bytes after some accidents. */
 export const accidents = fc.array(
   fc.record({

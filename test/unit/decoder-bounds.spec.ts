@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { CacheCorruptError, messagePackSerializer } from 'nestjs-redis-cache-store';
 import { decodeRecord, encodeHead, encodeRecord } from '../../lib/store/record.js';
 import { values } from '../support/arbitraries.js';
+import { RECORDS_MARK } from '../support/hostile.js';
 
 const MIB = 2 ** 20;
 const MANY = 2 ** 18;
@@ -140,6 +141,7 @@ describe('the decoder', () => {
   it.each(hostile)('takes little time and memory for %s', (_, make) => {
     const bytes = make();
     expectBounded(bytes, asValue);
+    expectBounded(join(RECORDS_MARK, bytes), asValue);
     expectBounded(encodeRecord(encodeHead({}, false), bytes), asRecord);
     if (bytes.length < 2 ** 16) expectBounded(asHeader(bytes), asRecord);
   });
@@ -155,6 +157,7 @@ describe('the decoder', () => {
     fc.assert(
       fc.property(noise, (bytes) => {
         expectBounded(bytes, asValue);
+        expectBounded(join(RECORDS_MARK, bytes), asValue);
         expectBounded(join([0xc1, 0x10], bytes), asRecord);
         expectBounded(asHeader(bytes), asRecord);
       }),
