@@ -27,7 +27,7 @@ export interface CacheBackend {
   getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined>;
 
   /** Overwrites whatever is there, of any type, and its expiry. */
-  set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<void>;
+  set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<unknown>;
 
   /** Writes only if nothing of any type is there; of concurrent callers exactly one gets `true`. */
   setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean>;

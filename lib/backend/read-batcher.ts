@@ -1,5 +1,7 @@
 /** More keys are sent as several commands: one reply of a few hundred sessions neither blocks Redis nor our event loop. */
 const MOST_KEYS = 256;
+/** Fewer keys do not leave before the turn of the event loop is over. */
+const FEWEST_KEYS = 32;
 
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
 const SAME_DEADLINE = 5;
@@ -20,63 +22,95 @@ export type Fetched = Buffer | undefined | Promise<Buffer | undefined>;
 type Fetch = (keys: readonly string[], deadline: number) => Promise<readonly Fetched[]>;
 
 /**
- * Turns the `get`s of one turn of the event loop into as few commands as possible. Equal keys are fetched once; each
- * reader gets bytes of its own, since a serializer may give them out as they are.
+ * Sends the `get`s of one turn of the event loop as one command. Equal keys are fetched once; each reader gets bytes of its
+ * own, since a serializer may give them out as they are.
+ *
+ * Callers that ask again as soon as they are answered would have Redis wait while this process decodes, and the other way
+ * round: what they ask for leaves in parts, each of them as soon as it has as many keys as are on their way already.
  */
 export class ReadBatcher {
   private batch: Batch | undefined;
+  /** Keys that were sent and not yet answered. */
+  private underWay = 0;
+  private lastSize = 0;
+  /** Whether callers are going on right now because they were answered. */
+  private isAnswering = false;
 
   /** `fetch` answers keys in their order; if it fails as a whole, its error goes to every reader of the batch. */
   constructor(private readonly fetch: Fetch) {}
 
   get(key: string, deadline: number): Promise<Buffer | undefined> {
     return new Promise((resolve, reject) => {
-      const { readers } = this.batchFor(deadline);
+      const batch = this.batchFor(deadline);
+      const { readers } = batch;
       const reader = { resolve, reject };
       const others = readers.get(key);
       if (others) others.push(reader);
-      else readers.set(key, [reader]);
+      else {
+        readers.set(key, [reader]);
+        if (readers.size >= this.enough) this.send(batch);
+        else if (readers.size === 1) this.sendSoon(batch);
+      }
     });
+  }
+
+  /** So many keys leave at once. */
+  private get enough(): number {
+    return this.isAnswering ? Math.min(MOST_KEYS, Math.max(FEWEST_KEYS, this.underWay)) : MOST_KEYS;
   }
 
   private batchFor(deadline: number): Batch {
     const open = this.batch;
-    if (
-      open &&
-      open.readers.size < MOST_KEYS &&
-      deadline - open.deadline < SAME_DEADLINE &&
-      deadline >= open.deadline
-    ) {
-      return open;
+    if (open) {
+      if (deadline - open.deadline < SAME_DEADLINE && deadline >= open.deadline) return open;
+      this.send(open);
     }
-    const batch: Batch = { deadline, readers: new Map() };
-    this.batch = batch;
-    // After the sockets have been read: the requests that arrived together are then all in the batch.
-    setImmediate(() => {
-      if (this.batch === batch) this.batch = undefined;
-      void this.run(batch);
+    this.batch = { deadline, readers: new Map() };
+    return this.batch;
+  }
+
+  /**
+   * After the sockets have been read: the requests that arrived together are then all in the batch. A caller who was alone
+   * the last time does not wait for them.
+   */
+  private sendSoon(batch: Batch): void {
+    const soon = this.underWay === 0 && this.lastSize === 1 ? process.nextTick : setImmediate;
+    soon(() => {
+      if (this.batch === batch) this.send(batch);
     });
-    return batch;
+  }
+
+  private send(batch: Batch): void {
+    this.batch = undefined;
+    this.lastSize = batch.readers.size;
+    void this.run(batch);
   }
 
   private async run({ readers, deadline }: Batch): Promise<void> {
+    this.underWay += readers.size;
     try {
       const found = await this.fetch([...readers.keys()], deadline);
+      this.isAnswering = true;
+      process.nextTick(() => (this.isAnswering = false));
       let index = 0;
-      for (const group of readers.values()) void deliver(found[index++], group);
+      for (const group of readers.values()) {
+        const fetched = found[index++];
+        if (fetched instanceof Promise) fetched.then((bytes) => give(bytes, group), refuse(group));
+        else give(fetched, group);
+      }
     } catch (error) {
-      for (const group of readers.values()) for (const reader of group) reader.reject(error);
+      for (const group of readers.values()) refuse(group)(error);
+    } finally {
+      this.underWay -= readers.size;
     }
   }
 }
 
-async function deliver(fetched: Fetched, [first, ...others]: readonly Reader[]): Promise<void> {
-  try {
-    const bytes = await fetched;
-    for (const reader of others) reader.resolve(bytes && Buffer.from(bytes));
-    first?.resolve(bytes);
-  } catch (error) {
-    for (const reader of others) reader.reject(error);
-    first?.reject(error);
-  }
+function give(bytes: Buffer | undefined, readers: readonly Reader[]): void {
+  for (let i = 1; i < readers.length; i++) readers[i]?.resolve(bytes && Buffer.from(bytes));
+  readers[0]?.resolve(bytes);
+}
+
+function refuse(readers: readonly Reader[]): (error: unknown) => void {
+  return (error) => readers.forEach(({ reject }) => reject(error));
 }

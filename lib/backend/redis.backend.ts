@@ -27,11 +27,15 @@ const CLUSTER_CLOCK_SKEW = 5000;
 export class RedisBackend implements CacheBackend {
   private readonly batcher = new ReadBatcher((keys, deadline) => this.fetch(keys, deadline));
 
+  private readonly lastByte: string;
+
+  /** A value larger than `maxBytes` is cut off one byte later where it can be, instead of being sent to us whole. */
   constructor(
     private readonly connection: RedisConnection,
-    /** A value that is larger is cut off one byte later where it can be, instead of being sent to us whole. */
-    private readonly maxBytes: number = LARGEST_VALUE,
-  ) {}
+    maxBytes: number = LARGEST_VALUE,
+  ) {
+    this.lastByte = String(maxBytes);
+  }
 
   get(key: string, deadline: number): Promise<Buffer | undefined> {
     return this.batcher.get(key, deadline);
@@ -42,8 +46,8 @@ export class RedisBackend implements CacheBackend {
     return bytes && left !== undefined ? { bytes, ttl: left } : undefined;
   }
 
-  async set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<void> {
-    await this.write(['SET', key, bytes, ...expiryArguments(expiry)], [key], deadline);
+  set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<unknown> {
+    return this.write(['SET', key, bytes, ...expiryArguments(expiry)], [key], deadline);
   }
 
   async setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean> {
@@ -125,11 +129,12 @@ export class RedisBackend implements CacheBackend {
   private async fetch(keys: readonly string[], deadline: number): Promise<Fetched[]> {
     const one = (key: string) => this.fetchOne(key, deadline);
     if (keys.length === 1 || this.connection.isCluster) return keys.map(one);
-    const replies = await this.read(['MGET', ...keys], deadline);
+    const replies = await this.read(['MGET', ...keys], deadline, true);
     const found = (replies as readonly RedisReply[]).map(toBytes);
+    if (!found.includes(undefined)) return found;
     // MGET says null of a key of another type, too: what it does not find is looked for again, unless nothing is there.
     const missing = keys.filter((_, i) => found[i] === undefined);
-    if (missing.length === 0 || (await this.read(['EXISTS', ...missing], deadline)) === 0) return found;
+    if ((await this.read(['EXISTS', ...missing], deadline)) === 0) return found;
     return found.map((bytes, i) => bytes ?? one(keys[i] ?? ''));
   }
 
@@ -159,7 +164,7 @@ export class RedisBackend implements CacheBackend {
 
   /** GETRANGE is as fast as GET, but also says '' of a key that is not there (and may be by now): GET tells them apart. */
   private async fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
-    const bytes = toBytes(await this.read(['GETRANGE', key, '0', String(this.maxBytes)], deadline));
+    const bytes = toBytes(await this.read(['GETRANGE', key, '0', this.lastByte], deadline, true));
     return bytes?.length === 0 ? toBytes(await this.read(['GET', key], deadline)) : bytes;
   }
 
@@ -167,8 +172,8 @@ export class RedisBackend implements CacheBackend {
     return String(this.connection.isCluster ? CLUSTER_CLOCK_SKEW : 0);
   }
 
-  private read(command: RedisCommand, deadline: number): Promise<RedisReply> {
-    return this.connection.send(command, { deadline, repeatable: true });
+  private read(command: RedisCommand, deadline: number, isBatch = false): Promise<RedisReply> {
+    return this.connection.send(command, { deadline, repeatable: true, isBatch });
   }
 
   private write(command: RedisCommand, keys: readonly string[], deadline: number): Promise<RedisReply> {

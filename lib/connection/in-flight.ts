@@ -1,59 +1,53 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { PendingCommand } from './redis-command.js';
-import type { RedisCommand, RedisReply } from './redis-command.js';
+import type { Call, RedisCommand, RedisReply } from './redis-command.js';
 import { describe, leadsToWrongServer, toCacheError } from './redis-failures.js';
 import type { RedisLink, RedisNode } from './redis-link.js';
 
 /** A server that stays a replica must stay readable: its connection is made anew at most so often. In ms. */
 const RECYCLE_PAUSE = 1000;
+/** The shortest time between two looks for commands whose time is over, in ms. */
+const LOOK_PAUSE = 5;
 
 interface Entry {
   readonly link: RedisLink;
-  readonly fail: (error: unknown) => void;
+  readonly pending: PendingCommand;
+  readonly deadline: number;
+  readonly reject: (error: unknown) => void;
 }
 
-/** The commands that were handed to a link and have been neither answered nor given up. */
+/**
+ * The commands that were handed to a link and have been neither answered nor given up. One timer looks after all of them: one
+ * for each would be a good part of what a command costs.
+ */
 export class InFlight {
   readonly #entries = new Set<Entry>();
   private recycledAt = -Infinity;
+  #alarm: NodeJS.Timeout | undefined;
+  #alarmAt = Infinity;
 
   get isEmpty(): boolean {
     return this.#entries.size === 0;
   }
 
   /**
-   * Writes a command and waits for its reply, until `deadline`.
+   * Writes a command and waits for its reply, until the call's deadline.
    *
    * @throws CacheCommandError, CacheUnavailableError
    */
-  send(link: RedisLink, command: RedisCommand, deadline: number, node?: RedisNode): Promise<RedisReply> {
+  send(link: RedisLink, command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
     return new Promise((resolve, reject) => {
-      const pending = new PendingCommand(command);
-      const expire = () => {
-        if (pending.isSettled || !this.#entries.delete(entry)) return;
-        pending.cancel();
-        link.suspect();
-        const outcome = pending.written ? 'unknown' : 'not-sent';
-        reject(new CacheUnavailableError('timeout', outcome, 'Redis did not answer within the timeout'));
-      };
-      // Replies may have arrived while our event loop was busy: let them be read before giving the verdict.
-      const timer = setTimeout(() => setImmediate(expire), deadline - performance.now());
-      const fail = (error: unknown) => {
-        clearTimeout(timer);
-        if (!this.#entries.delete(entry)) return;
-        pending.cancel();
-        if (leadsToWrongServer(error)) this.recycle(link, error);
-        reject(toCacheError(error, pending.written));
-      };
-      const entry: Entry = { link, fail };
+      const entry = { link, pending: new PendingCommand(command), deadline: call.deadline, reject };
       this.#entries.add(entry);
-      pending.promise.then((reply: RedisReply) => {
-        clearTimeout(timer);
-        this.#entries.delete(entry);
-        resolve(reply);
-      }, fail);
-      link.send(pending, node);
+      this.wakeAt(call.deadline);
+      entry.pending.promise.then(
+        (reply: RedisReply) => {
+          if (this.#entries.delete(entry)) resolve(reply);
+        },
+        (error: unknown) => this.fail(entry, error),
+      );
+      link.send(entry.pending, node, call.isBatch);
     });
   }
 
@@ -63,13 +57,58 @@ export class InFlight {
    */
   abandon(link: RedisLink): void {
     for (const entry of this.#entries) {
-      if (entry.link === link) entry.fail(new Error('the connection was closed'));
+      if (entry.link === link) this.fail(entry, new Error('the connection was closed'));
     }
+    if (this.isEmpty) this.rest();
   }
 
   /** Resolves when nothing is in flight any more, or at the deadline. */
   async drain(deadline: number): Promise<void> {
     while (!this.isEmpty && performance.now() < deadline) await delay(5);
+  }
+
+  private fail(entry: Entry, error: unknown): void {
+    const { link, pending, reject } = entry;
+    if (!this.#entries.delete(entry)) return;
+    pending.cancel();
+    if (leadsToWrongServer(error)) this.recycle(link, error);
+    reject(toCacheError(error, pending.written));
+  }
+
+  private rest(): void {
+    clearTimeout(this.#alarm);
+    this.#alarmAt = Infinity;
+  }
+
+  private wakeAt(deadline: number): void {
+    if (deadline >= this.#alarmAt) return;
+    this.rest();
+    this.#alarmAt = deadline;
+    // What is waited for has a socket, which keeps the process up for as long as is needed.
+    this.#alarm = setTimeout(() => {
+      const now = performance.now();
+      // Replies may have arrived while our event loop was busy: let them be read before giving the verdict.
+      setImmediate(() => this.expire(now));
+    }, deadline - performance.now()).unref();
+  }
+
+  /** Gives up the commands whose deadline was not after `moment`. */
+  private expire(moment: number): void {
+    this.#alarmAt = Infinity;
+    let next = Infinity;
+    for (const entry of this.#entries) {
+      if (entry.deadline > moment) {
+        next = Math.min(next, entry.deadline);
+        continue;
+      }
+      const { link, pending, reject } = entry;
+      this.#entries.delete(entry);
+      pending.cancel();
+      link.suspect();
+      const outcome = pending.written ? 'unknown' : 'not-sent';
+      reject(new CacheUnavailableError('timeout', outcome, 'Redis did not answer within the timeout'));
+    }
+    if (next < Infinity) this.wakeAt(Math.max(next, performance.now() + LOOK_PAUSE));
   }
 
   private recycle(link: RedisLink, error: unknown): void {

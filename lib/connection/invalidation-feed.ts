@@ -63,14 +63,11 @@ export class InvalidationFeed {
    * Carries out a write of this process. Its keys count as changed before it is sent, and again when it is answered: a
    * read that began in between may have been carried out before it.
    */
-  async around<T>(keys: readonly string[], write: () => Promise<T>): Promise<T> {
+  around<T>(keys: readonly string[], write: () => Promise<T>): Promise<T> {
     if (this.watches.length === 0) return write();
-    for (const key of keys) this.tell(key);
-    try {
-      return await write();
-    } finally {
-      for (const key of keys) this.tell(key);
-    }
+    const tellAll = () => keys.forEach((key) => this.tell(key));
+    tellAll();
+    return write().finally(tellAll);
   }
 
   private async run(link: RedisLink): Promise<void> {

@@ -6,6 +6,16 @@ import { Command } from 'ioredis';
  */
 export type RedisCommand = readonly [name: string, ...args: (string | Buffer)[]];
 
+/** What a call may still do. */
+export interface Call {
+  /** The moment (of `performance.now()`) by which it must settle. */
+  readonly deadline: number;
+  /** Whether it may be sent again when its reply was lost: true of reads only. */
+  readonly repeatable: boolean;
+  /** Whether the command stands for many calls already, so that there is no sense in waiting for others to go with it. */
+  readonly isBatch?: boolean;
+}
+
 /** A reply as Redis sends it, bulk strings as Buffers. */
 export type RedisReply = Buffer | number | null | readonly RedisReply[];
 
@@ -18,8 +28,11 @@ export class PendingCommand extends Command {
   written = false;
   isCancelled = false;
 
-  constructor([name, ...args]: RedisCommand) {
-    super(name, args, { replyEncoding: null });
+  readonly #words: RedisCommand;
+
+  constructor(words: RedisCommand) {
+    super(words[0], words.slice(1), { replyEncoding: null });
+    this.#words = words;
     this.isTraced = true;
   }
 
@@ -29,9 +42,30 @@ export class PendingCommand extends Command {
   }
 
   /** Called by ioredis at the moment of writing, which a queue of its own (Cluster, a client brought along) may delay. */
-  override toWritable(socket: object): string | Buffer {
+  override toWritable(): string | Buffer {
     this.written = true;
     // Something must go out in its place, or replies would no longer match commands.
-    return this.isCancelled ? '*1\r\n$4\r\nPING\r\n' : super.toWritable(socket);
+    return encode(this.isCancelled ? ['PING'] : this.#words);
   }
+}
+
+/** The bytes of a command: a tenth of the time of a write is saved by making them in one piece, which ioredis does not. */
+function encode(words: RedisCommand): string | Buffer {
+  const parts: (string | Buffer)[] = [];
+  let text = `*${words.length}\r\n`;
+  for (const word of words) {
+    text += `$${Buffer.byteLength(word)}\r\n`;
+    if (typeof word === 'string') text += word;
+    else {
+      parts.push(text, word);
+      text = '';
+    }
+    text += '\r\n';
+  }
+  if (parts.length === 0) return text;
+  parts.push(text);
+  const bytes = Buffer.allocUnsafe(parts.reduce((size, part) => size + Buffer.byteLength(part), 0));
+  let at = 0;
+  for (const part of parts) at += typeof part === 'string' ? bytes.write(part, at) : part.copy(bytes, at);
+  return bytes;
 }

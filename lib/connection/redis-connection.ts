@@ -8,7 +8,7 @@ import type { ConnectionOptions } from './connection-options.js';
 import { InFlight } from './in-flight.js';
 import { InvalidationFeed } from './invalidation-feed.js';
 import { createClient } from './redis-client.js';
-import type { RedisCommand, RedisReply } from './redis-command.js';
+import type { Call, RedisCommand, RedisReply } from './redis-command.js';
 import { describe, toRefusal } from './redis-failures.js';
 import { RedisLink } from './redis-link.js';
 import type { RedisNode } from './redis-link.js';
@@ -16,14 +16,6 @@ import { WaitingRoom } from './waiting-room.js';
 
 /** See {@link RedisConnection.status}. */
 export type ConnectionStatus = 'connecting' | 'ready' | 'down' | 'closed';
-
-/** What a call may still do. @internal */
-export interface Call {
-  /** The moment (of `performance.now()`) by which it must settle. */
-  readonly deadline: number;
-  /** Whether it may be sent again when its reply was lost: true of reads only. */
-  readonly repeatable: boolean;
-}
 
 /** How long calls wait out an interruption, counted from its beginning, as a part of `timeout`. */
 const BLIP = 1 / 4;
@@ -137,7 +129,7 @@ export class RedisConnection {
    * @internal
    */
   send(command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
-    return this.attempt(call, (link) => this.inFlight.send(link, command, call.deadline, node), node === undefined);
+    return this.attempt(call, (link) => this.inFlight.send(link, command, call, node), node === undefined);
   }
 
   /** The nodes that together hold all keys, each key once. @internal */

@@ -11,6 +11,8 @@ import type { RedisCommand } from './redis-command.js';
 import { replyCode } from './redis-failures.js';
 import { reset } from './socket-reset.js';
 
+/** So many commands leave as one packet, which Redis works on while the next is made. */
+const PACKET = 32;
 /** How often a Cluster is asked who has which slots, in ms. */
 const REFRESH_INTERVAL = 1000;
 
@@ -41,7 +43,8 @@ export class RedisLink {
   /** Absent: the client is the user's. */
   readonly #own: LinkOptions | undefined;
   readonly #pulse = new Pulse((reason) => (this.#lastError = reason));
-  readonly #corked = new Set<Redis>();
+  /** How many commands a node's next packet has by now. */
+  readonly #corked = new Map<Redis, number>();
   private heartbeat: NodeJS.Timeout | undefined;
   private refreshedAt = performance.now();
   #lastError: unknown;
@@ -103,10 +106,10 @@ export class RedisLink {
     return new RedisLink(client);
   }
 
-  /** Hands a command to ioredis; what is sent in one turn of the event loop leaves in one packet. */
-  send(command: PendingCommand, node?: Redis): void {
+  /** Hands a command to ioredis. What is sent in one turn of the event loop leaves in few packets; a batch leaves at once. */
+  send(command: PendingCommand, node?: Redis, isBatch = false): void {
     const target = node ?? this.#client;
-    if (!(target instanceof Cluster)) this.cork(target);
+    if (!isBatch && !(target instanceof Cluster)) this.cork(target);
     const end = command.reject;
     target.sendCommand(command);
     if (target instanceof Cluster) keepHonest(command, end);
@@ -237,11 +240,13 @@ export class RedisLink {
   }
 
   private cork(node: Redis): void {
-    if (this.#corked.has(node)) return;
     const { stream } = node as { stream: Redis['stream'] | undefined };
     if (!stream) return; // a node of a Cluster that connects when it is needed
-    this.#corked.add(node);
-    stream.cork();
+    const corked = this.#corked.get(node);
+    this.#corked.set(node, ((corked ?? 0) % PACKET) + 1);
+    if (corked === PACKET) stream.uncork();
+    if (corked === undefined || corked === PACKET) stream.cork();
+    if (corked !== undefined) return;
     process.nextTick(() => {
       this.#corked.delete(node);
       stream.uncork();

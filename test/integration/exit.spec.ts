@@ -12,7 +12,7 @@ interface Report {
   left: unknown;
 }
 
-const NOTHING = { resources: [], listeners: [] };
+const NOTHING = { resources: [], timers: 0, listeners: [] };
 
 describe('after its end an application', () => {
   let server: RedisServer;

@@ -1,7 +1,7 @@
 // An application from its start to its end, in a process that has to exit by itself: see integration/exit.spec.ts.
 import 'reflect-metadata';
+import { createHook } from 'node:async_hooks';
 import { once, type EventEmitter } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
@@ -89,10 +89,22 @@ const scenarios: Record<string, () => Promise<unknown>> = {
 
 await new Promise(setImmediate); // what loads this module has its own listeners
 const listeners = listenersOf(process);
+/** Also those that let the process exit, of which Node does not tell. */
+const timers = new Set<number>();
+createHook({
+  init: (id, type) => void (type === 'Timeout' && timers.add(id)),
+  destroy: (id) => void timers.delete(id),
+}).enable();
 const outcome = await scenarios[scenario]?.();
 process.stdin.destroy();
 const resources = () => process.getActiveResourcesInfo().filter((name) => name !== 'PipeWrap');
 // Handles of closed sockets are given back by and by.
-for (let i = 0; i < 25 && resources().length > 0; i++) await delay(20);
-const left = { resources: resources(), listeners: listenersOf(process).filter((each) => !listeners.includes(each)) };
+for (const until = performance.now() + 500; performance.now() < until && resources().length + timers.size > 0;) {
+  await new Promise(setImmediate);
+}
+const left = {
+  resources: resources(),
+  timers: timers.size,
+  listeners: listenersOf(process).filter((each) => !listeners.includes(each)),
+};
 process.stdout.write(`${JSON.stringify({ outcome, left })}\n`);

@@ -20,6 +20,8 @@ describe('ReadBatcher', () => {
   const get = (...keys: string[]) => Promise.all(keys.map((key) => batcher.get(key, SOON)));
   const settle = (...keys: string[]) => Promise.allSettled(keys.map((key) => batcher.get(key, SOON)));
 
+  const sizes = () => fetches.map((fetch) => fetch.keys.length);
+
   it('fetches what is asked for in one turn of the event loop at once, and gives each caller its own', async () => {
     const found = await get('a', 'b', 'c');
     expect(found.map(String)).toEqual(['value of a', 'value of b', 'value of c']);
@@ -85,7 +87,46 @@ describe('ReadBatcher', () => {
     const keys = Array.from({ length: 600 }, (_, i) => `${i}`);
     const found = await get(...keys);
     expect(found.map(String)).toEqual(keys.map((key) => `value of ${key}`));
-    expect(fetches.map((fetch) => fetch.keys.length)).toEqual([256, 256, 88]);
+    expect(sizes()).toEqual([256, 256, 88]);
+  });
+
+  it('fetches in parts for callers who go on because they were answered, so that Redis does not wait for us', async () => {
+    batcher = new ReadBatcher(async (keys, deadline) => {
+      fetches.push({ keys, deadline });
+      await new Promise(setImmediate);
+      return keys.map(answer);
+    });
+    const caller = async (_: unknown, i: number) => {
+      for (let round = 0; round < 3; round++) await batcher.get(`${i} ${round}`, SOON);
+    };
+    await Promise.all(Array.from({ length: 150 }, caller));
+    expect(sizes().slice(0, 4)).toEqual([150, 32, 32, 64]); // as many as are on their way, but not less than 32
+    expect(new Set(fetches.flatMap(({ keys }) => keys)).size).toBe(450);
+  });
+
+  it('lets the read of a caller who was alone before leave before the turn ends, with all that was asked for until then', async () => {
+    const immediate = new Promise(setImmediate);
+    await get('a');
+    await immediate;
+    const late = new Promise((resolve) => setImmediate(() => resolve(sizes())));
+    const found = get('b', 'c', 'd');
+    expect(await late).toEqual([1, 3]);
+    expect((await found).map(String)).toEqual(['value of b', 'value of c', 'value of d']);
+    const later = new Promise((resolve) => setImmediate(() => resolve(sizes())));
+    const more = get('e');
+    expect(await later).toEqual([1, 3]); // those were three
+    await more;
+  });
+
+  it('what was refused is on its way no longer', async () => {
+    batcher = new ReadBatcher((keys) => {
+      fetches.push({ keys, deadline: SOON });
+      return Promise.reject(new Error('disconnected'));
+    });
+    await settle('a');
+    const late = new Promise((resolve) => setImmediate(() => resolve(sizes())));
+    void settle('b');
+    expect(await late).toEqual([1, 1]);
   });
 
   it('lets no caller wait beyond its deadline because of another one', async () => {
