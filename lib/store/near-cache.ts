@@ -10,7 +10,12 @@ export interface NearEntry {
   readonly bytes?: Buffer;
   /** When it expires in Redis, or is due for a sliding extension, which only Redis can give. */
   readonly until: number;
+  /** When it last became the most recently used one. */
+  usedAt: number;
 }
+
+/** Within this time after a use, another one does not count: moving a hot copy at every hit would double what a hit costs. In ms. */
+const RECENCY = 10;
 
 /** The reads of one key that are on their way. */
 export interface Flight {
@@ -39,15 +44,19 @@ export class NearCache {
     private readonly maxEntries: number,
   ) {}
 
-  /** A copy that may be served now; it becomes the most recently used one. */
+  /** A copy that may be served now; it becomes the most recently used one (of those that were used in the last 10 ms). */
   get(id: string): NearEntry | undefined {
     const entry = this.entries.get(id);
     if (!entry) return undefined;
     const now = performance.now();
     if (now >= this.feed.provenAt + this.lease) return undefined;
-    this.entries.delete(id);
-    if (now >= entry.until) return undefined;
-    this.entries.set(id, entry);
+    const isOver = now >= entry.until;
+    if (isOver || now - entry.usedAt > RECENCY) {
+      this.entries.delete(id);
+      if (isOver) return undefined;
+      entry.usedAt = now;
+      this.entries.set(id, entry);
+    }
     return entry;
   }
 

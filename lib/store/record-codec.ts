@@ -24,22 +24,31 @@ export class RecordCodec {
     private readonly cipher: RecordCipher | undefined,
   ) {}
 
-  /** The bytes of a record. @throws CacheArgumentError if the value cannot be stored */
-  async encode(key: string, id: string, value: unknown, header: RecordHeader): Promise<Buffer> {
+  /** The bytes of a record: at once, unless a schema must be waited for. @throws CacheArgumentError if the value cannot be stored */
+  encode(key: string, id: string, value: unknown, header: RecordHeader): Buffer | Promise<Buffer> {
     if (value === undefined || typeof value === 'function') {
       throw new CacheArgumentError(`value: ${typeof value} cannot be stored (null can)`);
     }
-    const { schema, maxBytes } = this.settings;
-    const issues = schema && (await schema['~standard'].validate(value)).issues;
-    if (issues) {
-      const message = `value: refused by the schema: ${places(issues)}`;
-      throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
-    }
+    const { schema } = this.settings;
+    return schema
+      ? this.check(schema, value).then(() => this.write(key, id, value, header))
+      : this.write(key, id, value, header);
+  }
+
+  private async check(schema: StandardSchemaV1, value: unknown): Promise<void> {
+    const { issues } = await schema['~standard'].validate(value);
+    if (!issues) return;
+    const message = `value: refused by the schema: ${places(issues)}`;
+    throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
+  }
+
+  private write(key: string, id: string, value: unknown, header: RecordHeader): Buffer {
+    const { maxBytes } = this.settings;
     const head = encodeHead(header, this.cipher !== undefined);
-    const payload = this.seal(key, id, head, this.serialize(value));
-    const size = head.length + payload.length;
-    if (size <= maxBytes) return encodeRecord(head, payload);
-    throw new CacheArgumentError(`value: takes ${size} bytes, more than "maxBytes" (${maxBytes}) allows`);
+    const payload = this.serialize(value);
+    const record = this.cipher ? this.seal(this.cipher, key, id, head, payload) : encodeRecord(head, payload);
+    if (record.length <= maxBytes) return record;
+    throw new CacheArgumentError(`value: takes ${record.length} bytes, more than "maxBytes" (${maxBytes}) allows`);
   }
 
   /**
@@ -122,19 +131,19 @@ export class RecordCodec {
   }
 
   /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */
-  private seal(key: string, id: string, head: Buffer, payload: Uint8Array): Uint8Array {
-    if (!this.cipher) return payload;
+  private seal(cipher: RecordCipher, key: string, id: string, head: Buffer, payload: Uint8Array): Buffer {
     const name = this.keyspace.isReadable ? '' : key;
     const plain = Buffer.allocUnsafe(2 + Buffer.byteLength(name) + payload.length);
     const written = plain.write(name, 2);
     plain.writeUInt16BE(written);
     plain.set(payload, 2 + written);
-    return this.cipher.seal(plain, this.associated(id, head));
+    return cipher.seal(head, plain, this.keyspace.recordKey(id));
   }
 
   /** What `seal` put together. */
   private split(id: string, plain: Buffer): { key: string; payload: Buffer } {
-    const nameEnd = this.cipher ? 2 + plain.readUInt16BE() : 0;
+    if (!this.cipher) return { key: id, payload: plain };
+    const nameEnd = 2 + plain.readUInt16BE();
     const key = this.keyspace.isReadable ? id : plain.toString('utf8', 2, nameEnd);
     return { key, payload: plain.subarray(nameEnd) };
   }
@@ -143,24 +152,13 @@ export class RecordCodec {
   private unseal(id: string, { payload, head }: RecordParts): Buffer | Promise<Buffer> {
     const { cipher } = this;
     if (!cipher) return payload;
-    const associated = this.associated(id, head);
+    const open = () => cipher.open(head, payload, this.keyspace.recordKey(id));
     try {
-      return cipher.open(payload, associated);
+      return open();
     } catch (error) {
       if (!(error instanceof UnknownKeyError)) throw error;
-      return cipher.refresh(this.settings.timeout).then(() => cipher.open(payload, associated));
+      return cipher.refresh(this.settings.timeout).then(open);
     }
-  }
-
-  /** A record opens only where it was written, and with the header it was written with. */
-  private associated(id: string, head: Buffer): Buffer {
-    const place = this.keyspace.recordKey(id);
-    const length = Buffer.byteLength(place);
-    const bytes = Buffer.allocUnsafe(2 + length + head.length);
-    bytes.writeUInt16BE(length);
-    bytes.write(place, 2);
-    bytes.set(head, 2 + length);
-    return bytes;
   }
 
   private serialize(value: unknown): Uint8Array {

@@ -1,10 +1,11 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
+import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { ScanOptions } from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
 import { freezePlainData } from './near-cache.js';
-import type { NearCache, NearEntry } from './near-cache.js';
+import type { NearCache } from './near-cache.js';
 import type { Decoded, RecordCodec } from './record-codec.js';
 import type { RecordWriter } from './record-writer.js';
 import type { TagIndex } from './tag-index.js';
@@ -21,12 +22,22 @@ export class RecordReader {
     private readonly near: NearCache | undefined,
   ) {}
 
+  /** The value of a record: the local copy, if it may be served now, else what Redis has. */
+  value(key: string): Promise<unknown> {
+    // Hits do not pass through an async function, which would be most of what they cost.
+    const near = this.keyspace.isReadable ? this.near?.get(key) : undefined;
+    return near?.value === undefined ? this.decodeOrRead(key, near) : Promise.resolve(near.value);
+  }
+
   /** The record, from Redis; a `sliding` store extends it when it is due, and a near cache keeps a copy. */
-  async read(key: string): Promise<Decoded | undefined> {
+  read(key: string): Promise<Decoded | undefined> {
     const id = this.keyspace.id(key);
     const deadline = this.writer.deadline();
     if (this.near) return this.readAndKeep(this.near, id, deadline);
-    if (!this.settings.sliding) return this.find(id, deadline);
+    return this.settings.sliding ? this.readAndSlide(id, deadline) : this.find(id, deadline);
+  }
+
+  private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
     const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
     const found = record && (await this.codec.decode(id, record.bytes));
     if (record && found && this.writer.slideDueIn(found.header, record.ttl) <= 0) {
@@ -35,13 +46,14 @@ export class RecordReader {
     return found;
   }
 
-  /** The record, which then lives for `ttl` ms (absent: its own ttl) from now on. */
-  async readAndTouch(key: string, ttl: number | undefined): Promise<Decoded | undefined> {
+  /** The value of a record, which then lives for the ttl given (`true`: its own) from now on. */
+  async valueAndTouch(key: string, touch: true | Duration): Promise<unknown> {
+    const ttl = this.writer.touchTtl(touch === true ? undefined : touch);
     const id = this.keyspace.id(key);
     const deadline = this.writer.deadline();
     const found = await this.find(id, deadline);
     if (found) await this.writer.extend(id, ttl, deadline, found.bytes);
-    return found;
+    return found?.value;
   }
 
   /** Records that are there; `undefined` in the place of the others. */
@@ -50,14 +62,10 @@ export class RecordReader {
     return Promise.all(ids.map((id) => this.find(id, deadline)));
   }
 
-  /** A local copy that may be served now. */
-  nearby(key: string): NearEntry | undefined {
-    return this.near?.get(this.keyspace.isReadable ? key : this.keyspace.id(key));
-  }
-
-  /** The value of a local copy that every caller must get anew. */
-  async valueOf({ id, bytes }: NearEntry): Promise<unknown> {
-    return bytes && (await this.codec.decode(id, bytes))?.value;
+  private async decodeOrRead(key: string, near = this.near?.get(this.keyspace.id(key))): Promise<unknown> {
+    if (near?.value !== undefined) return near.value;
+    // Bytes are decoded anew for every caller.
+    return (await (near?.bytes ? this.codec.decode(near.id, near.bytes) : this.read(key)))?.value;
   }
 
   /** The ids of records in batches, as Redis gives them; with hashed keys, `prefix` is left to the caller. */
@@ -87,9 +95,9 @@ export class RecordReader {
     return bytes && this.codec.key(id, bytes);
   }
 
-  private async find(id: string, deadline: number): Promise<Decoded | undefined> {
-    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
-    return bytes && this.codec.decode(id, bytes);
+  private find(id: string, deadline: number): Promise<Decoded | undefined> {
+    const found = this.backend.get(this.keyspace.recordKey(id), deadline);
+    return found.then((bytes) => bytes && this.codec.decode(id, bytes));
   }
 
   private async readAndKeep(near: NearCache, id: string, deadline: number): Promise<Decoded | undefined> {
@@ -103,7 +111,7 @@ export class RecordReader {
       const until = begunAt + Math.min(record.ttl ?? Infinity, slideIn);
       // A copy, since the bytes may be a small part of what came with them.
       const copy = freezePlainData(found.value) ? { value: found.value } : { bytes: Buffer.from(found.bytes) };
-      near.keep(flight, { id, ...copy, until });
+      near.keep(flight, { id, ...copy, until, usedAt: performance.now() });
       if (slideIn <= 0) await this.slide(id, record.bytes, deadline);
       return found;
     } finally {

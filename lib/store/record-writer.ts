@@ -34,19 +34,22 @@ export class RecordWriter {
   readonly deadline = (): number => performance.now() + this.settings.timeout;
 
   /** Everything that can be wrong with a write is found here, before anything is sent. */
-  async draft(key: string, value: unknown, options: PutOptions | undefined): Promise<Draft> {
+  draft(key: string, value: unknown, options: PutOptions | undefined): Draft | Promise<Draft> {
     const id = this.keyspace.id(key);
     const { maxAge, sliding } = this.settings;
     const tags = options?.tags === undefined ? [] : this.keyspace.tagIds(options.tags);
     const ttl = atMost(maxAge, this.ttlOf(options?.ttl));
     const createdAt = maxAge === undefined ? undefined : Date.now();
-    const bytes = await this.codec.encode(key, id, value, { createdAt, ttl: sliding ? ttl : undefined, tags });
-    return { id, bytes, ttl, tags };
+    const bytes = this.codec.encode(key, id, value, { createdAt, ttl: sliding ? ttl : undefined, tags });
+    const draft = (ready: Buffer): Draft => ({ id, bytes: ready, ttl, tags });
+    return bytes instanceof Promise ? bytes.then(draft) : draft(bytes);
   }
 
-  async write({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<void> {
-    const expiry = await this.tags.cover(id, tags, ttl, deadline);
-    await this.backend.set(this.keyspace.recordKey(id), bytes, expiry, deadline);
+  write({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<unknown> {
+    const set = (expiry: Exclude<Expiry, 'keep'>) =>
+      this.backend.set(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    const covered = this.tags.cover(id, tags, ttl, deadline);
+    return covered instanceof Promise ? covered.then(set) : set(covered);
   }
 
   async writeIfAbsent({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<boolean> {

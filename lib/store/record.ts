@@ -40,15 +40,19 @@ const SEALED = 0x02;
 const FLAGS = HEADER | SEALED;
 const BIN_16 = 0xc5;
 
+/** The heads of records that know nothing of themselves, which most are. */
+const BARE_HEAD = Buffer.from([MARK, VERSION]);
+const BARE_SEALED_HEAD = Buffer.from([MARK, VERSION | SEALED]);
+
 const headerPackr = new Packr({ useRecords: false });
 
 /** The bytes before the payload. */
 export function encodeHead(header: RecordHeader, sealed: boolean): Buffer {
   const { createdAt, ttl, tags } = header;
-  const flags = VERSION | (sealed ? SEALED : 0);
-  if (createdAt === undefined && ttl === undefined && !tags?.length) return Buffer.from([MARK, flags]);
+  const bare = sealed ? BARE_SEALED_HEAD : BARE_HEAD;
+  if (createdAt === undefined && ttl === undefined && !tags?.length) return bare;
   const fields = headerPackr.pack([createdAt ?? null, ttl === null ? 0 : (ttl ?? null), tags ?? []]);
-  const prefix = Buffer.from([MARK, flags | HEADER, BIN_16, fields.length >> 8, fields.length & 0xff]);
+  const prefix = Buffer.from([MARK, (bare[1] ?? 0) | HEADER, BIN_16, fields.length >> 8, fields.length & 0xff]);
   return Buffer.concat([prefix, fields]);
 }
 
@@ -66,7 +70,9 @@ export function decodeRecord(bytes: Buffer): RecordParts {
     throw new CacheCorruptError('the bytes under the key are no record of this package (or of a later version of it)');
   }
   const sealed = (flags & SEALED) !== 0;
-  if ((flags & HEADER) === 0) return { header: {}, head: bytes.subarray(0, 2), payload: bytes.subarray(2), sealed };
+  if ((flags & HEADER) === 0) {
+    return { header: {}, head: sealed ? BARE_SEALED_HEAD : BARE_HEAD, payload: bytes.subarray(2), sealed };
+  }
   const end = 5 + (bytes.length < 5 ? 0 : bytes.readUInt16BE(3));
   if (bytes[2] !== BIN_16 || bytes.length < end) throw new CacheCorruptError('the header of the record is truncated');
   const header = decodeHeader(bytes.subarray(5, end));

@@ -160,15 +160,10 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @returns `undefined`: there is no such record, and nothing else
    * @example `const session = await store.get<Session>(id)`
    */
-  async get<T extends Output = Output>(key: string, options?: { touch?: boolean | Duration }): Promise<T | undefined> {
+  get<T extends Output = Output>(key: string, options?: { touch?: boolean | Duration }): Promise<T | undefined> {
     const touch = options?.touch ?? false;
-    if (touch !== false) {
-      const ttl = this.#writer.touchTtl(touch === true ? undefined : touch);
-      return (await this.#reader.readAndTouch(key, ttl))?.value as T | undefined;
-    }
-    const near = this.#reader.nearby(key);
-    if (near?.value !== undefined) return near.value as T;
-    return (near ? await this.#reader.valueOf(near) : (await this.#reader.read(key))?.value) as T | undefined;
+    const value = touch === false ? this.#reader.value(key) : this.#reader.valueAndTouch(key, touch);
+    return value as Promise<T | undefined>;
   }
 
   /** The values of many records, in the order of the keys. @example `const [a, b] = await store.getMany(['a', 'b'])` */

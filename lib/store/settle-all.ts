@@ -4,7 +4,7 @@ import { CacheUnavailableError } from '../redis-cache.errors.js';
  * Waits for all of several writes, then throws the first failure. One that says `not-sent` says `unknown` if any
  * other of them, or an `earlier` one, may have been carried out: of the call as a whole that is the truth.
  */
-export async function settleAll(writes: readonly Promise<void>[], earlier: boolean): Promise<void> {
+export async function settleAll(writes: readonly Promise<unknown>[], earlier: boolean): Promise<void> {
   const failures = (await Promise.allSettled(writes)).flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],
   );

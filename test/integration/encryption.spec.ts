@@ -165,6 +165,15 @@ describe('encryption on Redis', () => {
       );
     });
 
+    it('opens nothing any more that a key has sealed which the function no longer gives, read before or not', async () => {
+      const { store } = await withFunction(() => ({ keys: [newKey] }));
+      await store.put('unread', 'old');
+      expect(await store.get('old')).toBe('old');
+      await (await open({ encryption: { keys: [newKey] } })).put('key', 'new');
+      await eventually(async () => expect(await store.get('key')).toBe('new'));
+      for (const key of ['old', 'unread']) await expect(store.get(key)).rejects.toThrow(CacheCorruptError);
+    });
+
     it('shares one asking among all who wait, and its answer', async () => {
       let answer: (options: EncryptionOptions) => void = () => undefined;
       const { store, asked } = await withFunction(() => new Promise((resolve) => (answer = resolve)));

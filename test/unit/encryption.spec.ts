@@ -1,8 +1,12 @@
 import { createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { CacheCorruptError, jsonSerializer, messagePackSerializer } from 'nestjs-redis-cache-store';
+import { KeyRing, RecordCipher } from '../../lib/store/encryption.js';
 import { decodeRecord, encodeHead, encodeRecord } from '../../lib/store/record.js';
+import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Shelf } from '../support/sealed-store.js';
 
@@ -25,6 +29,9 @@ interface Vectors {
 const file = new URL('vectors/encryption.json', import.meta.url);
 const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
 const hex = (text: string) => Buffer.from(text, 'hex');
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 /** What a sealed record is made of, read with node:crypto only. */
 function openByHand(record: Buffer, sealKey: Buffer, redisKey: string) {
@@ -98,11 +105,12 @@ describe('sealed records', () => {
       sliding: true,
     };
 
-    /** A store with a record at `redisKey`, whose header has everything. */
+    /** A store with a record at `redisKey`, whose header has everything. It was read before, which makes no difference. */
     async function written(more: object = {}) {
       const store = await shelf.open({ ...options, ...more });
       await store.put('user:42', { userId: 42 }, { tags: ['admin'] });
       const [redisKey = ''] = await shelf.keys('session:');
+      expect(await store.get('user:42')).toEqual({ userId: 42 });
       return { store, redisKey, record: await shelf.get(redisKey) };
     }
 
@@ -244,6 +252,30 @@ describe('sealed records', () => {
       nonces.add(openByHand(await shelf.get('session:key'), hex(seal), 'session:key').nonce);
     }
     expect(nonces.size).toBe(2000);
+  });
+
+  it('open anew for every caller, who may do with the bytes whatever it likes', async () => {
+    const serializer = { serialize: (value: unknown) => value as Buffer, deserialize: (bytes: Uint8Array) => bytes };
+    const store = await shelf.open({ serializer, encryption: { keys: [randomBytes(32)] } });
+    await store.put('key', Buffer.from('session'));
+    for (let i = 0; i < 3; i++) {
+      const found = await store.get<Buffer>('key');
+      expect(String(found)).toBe('session');
+      found?.fill(0);
+    }
+  });
+
+  it('take a bounded part of the memory, however many have been opened', async () => {
+    const cipher = new RecordCipher(await KeyRing.open({ keys: [randomBytes(32)] }, () => undefined), 'session');
+    const [head, plain] = [Buffer.of(0xc1, 0x12), Buffer.alloc(3000)];
+    collectGarbage();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 20_000; i++) cipher.open(head, cipher.seal(head, plain, `${i}`).subarray(head.length), `${i}`);
+    await eventually(() => {
+      collectGarbage();
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(24 * 2 ** 20); // of 120
+    });
+    expect(cipher.hash('key', 'that it is still there')).toHaveLength(32);
   });
 
   it('show nothing of the value, whatever serializer wrote it', async () => {

@@ -10,7 +10,7 @@ import {
 import { parseRedisUrl } from '../../lib/connection/redis-url.js';
 import { decodeRecord, encodeHead, encodeRecord } from '../../lib/store/record.js';
 import { values } from '../support/arbitraries.js';
-import { accidents, damaged, messagePack } from '../support/hostile.js';
+import { accidents, damaged, messagePack, payloads } from '../support/hostile.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Shelf } from '../support/sealed-store.js';
 
@@ -142,7 +142,7 @@ describe('hostile input neither crashes, hangs, pollutes prototypes nor eats mem
 
   it('as MessagePack, which gives a value of natural parts or an error (30,000 cases)', async () => {
     await fc.assert(
-      fc.asyncProperty(messagePack, async (bytes) => {
+      fc.asyncProperty(payloads, async (bytes) => {
         const outcome = await calmly(bytes.length, () => messagePackSerializer.deserialize(bytes));
         assertNatural(outcome);
       }),
@@ -190,7 +190,7 @@ describe('hostile input neither crashes, hangs, pollutes prototypes nor eats mem
       .map(([header, value]) => encodeRecord(encodeHead(header, false), messagePackSerializer.serialize(value)));
     const record = fc.oneof(
       fc.tuple(valid, accidents).map(([bytes, what]) => damaged(bytes, what)),
-      messagePack.map((payload) => encodeRecord(encodeHead({}, false), payload)),
+      payloads.map((payload) => encodeRecord(encodeHead({}, false), payload)),
       fc.json().map((json) => encodeRecord(encodeHead({}, false), Buffer.from(json))),
       fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
     );
@@ -212,6 +212,7 @@ describe('hostile input neither crashes, hangs, pollutes prototypes nor eats mem
     const store = await shelf.open({ namespace: 'session', encryption, maxAge: '1d', sliding: true, ttl: '1h' });
     await store.put('key', { userId: 42 }, { tags: ['user:42'] });
     const sealed = await shelf.get('session:key');
+    expect(await readThrough(store, shelf, sealed)).toEqual({ value: { userId: 42 } }); // which is remembered
     const record = fc.oneof(
       { weight: 3, arbitrary: accidents.map((what) => damaged(sealed, what)) },
       fc.tuple(headers, messagePack).map(([header, payload]) => encodeRecord(encodeHead(header, true), payload)),
