@@ -74,10 +74,11 @@ export class ReadBatcher {
    * the last time does not wait for them.
    */
   private sendSoon(batch: Batch): void {
-    const soon = this.underWay === 0 && this.lastSize === 1 ? process.nextTick : setImmediate;
-    soon(() => {
+    const send = () => {
       if (this.batch === batch) this.send(batch);
-    });
+    };
+    if (this.underWay === 0 && this.lastSize === 1) process.nextTick(send);
+    else setImmediate(send);
   }
 
   private send(batch: Batch): void {

@@ -47,7 +47,7 @@ export class RedisBackend implements CacheBackend {
   }
 
   set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<unknown> {
-    return this.write(['SET', key, bytes, ...expiryArguments(expiry)], [key], deadline);
+    return this.write(young('SET', key, bytes, ...expiryArguments(expiry)), [key], deadline);
   }
 
   async setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean> {
@@ -216,4 +216,12 @@ function toBytes(reply: RedisReply): Buffer | undefined {
 function chunks<T>(items: readonly T[], size: number): T[][] {
   const count = Math.ceil(items.length / size);
   return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+/**
+ * A command like any other, but not an array literal: should the first ones live long, V8 allocates all further literals as if they
+ * did, and what they refer to stays with them, until the next full collection: a tenth of what a `put` costs.
+ */
+function young(...command: RedisCommand): RedisCommand {
+  return command;
 }

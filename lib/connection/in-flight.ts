@@ -10,11 +10,16 @@ const RECYCLE_PAUSE = 1000;
 /** The shortest time between two looks for commands whose time is over, in ms. */
 const LOOK_PAUSE = 5;
 
-interface Entry {
-  readonly link: RedisLink;
-  readonly pending: PendingCommand;
-  readonly deadline: number;
-  readonly reject: (error: unknown) => void;
+class Entry {
+  /** Its index among the entries; -1: no longer there. */
+  at = -1;
+
+  constructor(
+    readonly link: RedisLink,
+    readonly pending: PendingCommand,
+    readonly deadline: number,
+    readonly reject: (error: unknown) => void,
+  ) {}
 }
 
 /**
@@ -22,13 +27,14 @@ interface Entry {
  * for each would be a good part of what a command costs.
  */
 export class InFlight {
-  readonly #entries = new Set<Entry>();
+  /** In no order. Not a Set: each table that V8 outgrows leads to the next one, with all that was ever in them, once it is old. */
+  readonly #entries: Entry[] = [];
   private recycledAt = -Infinity;
   #alarm: NodeJS.Timeout | undefined;
   #alarmAt = Infinity;
 
   get isEmpty(): boolean {
-    return this.#entries.size === 0;
+    return this.#entries.length === 0;
   }
 
   /**
@@ -38,12 +44,12 @@ export class InFlight {
    */
   send(link: RedisLink, command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
     return new Promise((resolve, reject) => {
-      const entry = { link, pending: new PendingCommand(command), deadline: call.deadline, reject };
-      this.#entries.add(entry);
+      const entry = new Entry(link, new PendingCommand(command), call.deadline, reject);
+      entry.at = this.#entries.push(entry) - 1;
       this.wakeAt(call.deadline);
       entry.pending.promise.then(
         (reply: RedisReply) => {
-          if (this.#entries.delete(entry)) resolve(reply);
+          if (this.remove(entry)) resolve(reply);
         },
         (error: unknown) => this.fail(entry, error),
       );
@@ -56,7 +62,7 @@ export class InFlight {
    * would send the commands again once it has reconnected, writes too.
    */
   abandon(link: RedisLink): void {
-    for (const entry of this.#entries) {
+    for (const entry of this.#entries.slice()) {
       if (entry.link === link) this.fail(entry, new Error('the connection was closed'));
     }
     if (this.isEmpty) this.rest();
@@ -69,10 +75,22 @@ export class InFlight {
 
   private fail(entry: Entry, error: unknown): void {
     const { link, pending, reject } = entry;
-    if (!this.#entries.delete(entry)) return;
+    if (!this.remove(entry)) return;
     pending.cancel();
     if (leadsToWrongServer(error)) this.recycle(link, error);
     reject(toCacheError(error, pending.written));
+  }
+
+  private remove(entry: Entry): boolean {
+    const { at } = entry;
+    if (at < 0) return false;
+    entry.at = -1;
+    const last = this.#entries.pop();
+    if (last && last !== entry) {
+      this.#entries[at] = last;
+      last.at = at;
+    }
+    return true;
   }
 
   private rest(): void {
@@ -96,13 +114,13 @@ export class InFlight {
   private expire(moment: number): void {
     this.#alarmAt = Infinity;
     let next = Infinity;
-    for (const entry of this.#entries) {
+    for (const entry of this.#entries.slice()) {
       if (entry.deadline > moment) {
         next = Math.min(next, entry.deadline);
         continue;
       }
       const { link, pending, reject } = entry;
-      this.#entries.delete(entry);
+      this.remove(entry);
       pending.cancel();
       link.suspect();
       const outcome = pending.written ? 'unknown' : 'not-sent';

@@ -16,6 +16,9 @@ export interface Call {
   readonly isBatch?: boolean;
 }
 
+/** At least as much as the length and the ends of lines around a word take, the number of words included. In bytes. */
+const WORD_OVERHEAD = 32;
+
 /** A reply as Redis sends it, bulk strings as Buffers. */
 export type RedisReply = Buffer | number | null | readonly RedisReply[];
 
@@ -51,21 +54,19 @@ export class PendingCommand extends Command {
 
 /** The bytes of a command: a tenth of the time of a write is saved by making them in one piece, which ioredis does not. */
 function encode(words: RedisCommand): string | Buffer {
-  const parts: (string | Buffer)[] = [];
+  let bytes: Buffer | undefined;
+  let at = 0;
   let text = `*${words.length}\r\n`;
   for (const word of words) {
     text += `$${Buffer.byteLength(word)}\r\n`;
     if (typeof word === 'string') text += word;
     else {
-      parts.push(text, word);
+      bytes ??= Buffer.allocUnsafe(words.reduce((size, each) => size + Buffer.byteLength(each) + WORD_OVERHEAD, 0));
+      at += bytes.write(text, at);
+      at += word.copy(bytes, at);
       text = '';
     }
     text += '\r\n';
   }
-  if (parts.length === 0) return text;
-  parts.push(text);
-  const bytes = Buffer.allocUnsafe(parts.reduce((size, part) => size + Buffer.byteLength(part), 0));
-  let at = 0;
-  for (const part of parts) at += typeof part === 'string' ? bytes.write(part, at) : part.copy(bytes, at);
-  return bytes;
+  return bytes ? bytes.subarray(0, at + bytes.write(text, at)) : text;
 }

@@ -43,8 +43,8 @@ export class RedisLink {
   /** Absent: the client is the user's. */
   readonly #own: LinkOptions | undefined;
   readonly #pulse = new Pulse((reason) => (this.#lastError = reason));
-  /** How many commands a node's next packet has by now. */
-  readonly #corked = new Map<Redis, number>();
+  /** The socket that is corked until the turn of the event loop is over, and how many commands it was given. */
+  #packet: { readonly stream: Redis['stream']; size: number } | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
   private refreshedAt = performance.now();
   #lastError: unknown;
@@ -109,7 +109,7 @@ export class RedisLink {
   /** Hands a command to ioredis. What is sent in one turn of the event loop leaves in few packets; a batch leaves at once. */
   send(command: PendingCommand, node?: Redis, isBatch = false): void {
     const target = node ?? this.#client;
-    if (!isBatch && !(target instanceof Cluster)) this.cork(target);
+    if (!isBatch && target === this.#client && target instanceof Redis) this.cork(target);
     const end = command.reject;
     target.sendCommand(command);
     if (target instanceof Cluster) keepHonest(command, end);
@@ -239,16 +239,20 @@ export class RedisLink {
     for (const node of this.nodes()) this.#pulse.check(node, limit);
   }
 
-  private cork(node: Redis): void {
-    const { stream } = node as { stream: Redis['stream'] | undefined };
-    if (!stream) return; // a node of a Cluster that connects when it is needed
-    const corked = this.#corked.get(node);
-    this.#corked.set(node, ((corked ?? 0) % PACKET) + 1);
-    if (corked === PACKET) stream.uncork();
-    if (corked === undefined || corked === PACKET) stream.cork();
-    if (corked !== undefined) return;
+  private cork(client: Redis): void {
+    const { stream } = client as { stream: Redis['stream'] | undefined };
+    if (!stream) return; // a client that was brought along and lost its connection
+    const open = this.#packet;
+    if (open?.stream === stream) {
+      if (++open.size % PACKET > 0) return;
+      stream.uncork();
+      return stream.cork();
+    }
+    const packet = { stream, size: 1 };
+    this.#packet = packet;
+    stream.cork();
     process.nextTick(() => {
-      this.#corked.delete(node);
+      if (this.#packet === packet) this.#packet = undefined;
       stream.uncork();
     });
   }

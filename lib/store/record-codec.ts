@@ -132,11 +132,11 @@ export class RecordCodec {
 
   /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */
   private seal(cipher: RecordCipher, key: string, id: string, head: Buffer, payload: Uint8Array): Buffer {
-    const name = this.keyspace.isReadable ? '' : key;
-    const plain = Buffer.allocUnsafe(2 + Buffer.byteLength(name) + payload.length);
-    const written = plain.write(name, 2);
-    plain.writeUInt16BE(written);
-    plain.set(payload, 2 + written);
+    const nameLength = this.keyspace.isReadable ? 0 : Buffer.byteLength(key);
+    const plain = Buffer.allocUnsafe(2 + nameLength + payload.length);
+    plain.writeUInt16BE(nameLength);
+    if (nameLength > 0) plain.write(key, 2);
+    plain.set(payload, 2 + nameLength);
     return cipher.seal(head, plain, this.keyspace.recordKey(id));
   }
 
