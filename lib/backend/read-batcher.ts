@@ -19,7 +19,7 @@ interface Batch {
 /** What there is under one key. A promise may fail on its own: a key of another type is no fault of the other readers. */
 export type Fetched = Buffer | undefined | Promise<Buffer | undefined>;
 
-type Fetch = (keys: readonly string[], deadline: number) => Promise<readonly Fetched[]>;
+type Fetch = (keys: readonly string[], deadline: number) => readonly Fetched[] | Promise<readonly Fetched[]>;
 
 /**
  * Sends the `get`s of one turn of the event loop as one command. Equal keys are fetched once; each reader gets bytes of its
@@ -81,37 +81,40 @@ export class ReadBatcher {
     else setImmediate(send);
   }
 
-  private send(batch: Batch): void {
+  private send({ readers, deadline }: Batch): void {
     this.batch = undefined;
-    this.lastSize = batch.readers.size;
-    void this.run(batch);
-  }
-
-  private async run({ readers, deadline }: Batch): Promise<void> {
+    this.lastSize = readers.size;
     this.underWay += readers.size;
-    try {
-      const found = await this.fetch([...readers.keys()], deadline);
-      this.isAnswering = true;
-      process.nextTick(() => (this.isAnswering = false));
-      let index = 0;
-      for (const group of readers.values()) {
-        const fetched = found[index++];
-        if (fetched instanceof Promise) fetched.then((bytes) => give(bytes, group), refuse(group));
-        else give(fetched, group);
-      }
-    } catch (error) {
-      for (const group of readers.values()) refuse(group)(error);
-    } finally {
-      this.underWay -= readers.size;
-    }
+    const groups = [...readers.values()];
+    const refuseAll = (error: unknown) => groups.forEach((group) => this.refuse(error, group));
+    const giveAll = (found: readonly Fetched[]) => groups.forEach((group, i) => this.give(found[i], group));
+    const fetched = this.fetch([...readers.keys()], deadline);
+    if (fetched instanceof Promise) fetched.then(giveAll, refuseAll);
+    else giveAll(fetched);
   }
-}
 
-function give(bytes: Buffer | undefined, readers: readonly Reader[]): void {
-  for (let i = 1; i < readers.length; i++) readers[i]?.resolve(bytes && Buffer.from(bytes));
-  readers[0]?.resolve(bytes);
-}
+  private give(fetched: Fetched, readers: readonly Reader[]): void {
+    if (fetched instanceof Promise) {
+      fetched.then(
+        (bytes) => this.give(bytes, readers),
+        (error: unknown) => this.refuse(error, readers),
+      );
+      return;
+    }
+    this.answered();
+    for (let i = 1; i < readers.length; i++) readers[i]?.resolve(fetched && Buffer.from(fetched));
+    readers[0]?.resolve(fetched);
+  }
 
-function refuse(readers: readonly Reader[]): (error: unknown) => void {
-  return (error) => readers.forEach(({ reject }) => reject(error));
+  private refuse(error: unknown, readers: readonly Reader[]): void {
+    this.answered();
+    for (const { reject } of readers) reject(error);
+  }
+
+  private answered(): void {
+    this.underWay--;
+    if (this.isAnswering) return;
+    this.isAnswering = true;
+    process.nextTick(() => (this.isAnswering = false));
+  }
 }

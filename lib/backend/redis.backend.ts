@@ -126,16 +126,19 @@ export class RedisBackend implements CacheBackend {
   }
 
   /** The bytes under keys, in their order. */
-  private async fetch(keys: readonly string[], deadline: number): Promise<Fetched[]> {
-    const one = (key: string) => this.fetchOne(key, deadline);
-    if (keys.length === 1 || this.connection.isCluster) return keys.map(one);
+  private fetch(keys: readonly string[], deadline: number): readonly Fetched[] | Promise<readonly Fetched[]> {
+    if (keys.length > 1 && !this.connection.isCluster) return this.fetchMany(keys, deadline);
+    return keys.map((key) => this.fetchOne(key, deadline));
+  }
+
+  private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
     const replies = await this.read(['MGET', ...keys], deadline, true);
     const found = (replies as readonly RedisReply[]).map(toBytes);
     if (!found.includes(undefined)) return found;
     // MGET says null of a key of another type, too: what it does not find is looked for again, unless nothing is there.
     const missing = keys.filter((_, i) => found[i] === undefined);
     if ((await this.read(['EXISTS', ...missing], deadline)) === 0) return found;
-    return found.map((bytes, i) => bytes ?? one(keys[i] ?? ''));
+    return found.map((bytes, i) => bytes ?? this.fetchOne(keys[i] ?? '', deadline));
   }
 
   /**
@@ -163,9 +166,11 @@ export class RedisBackend implements CacheBackend {
   }
 
   /** GETRANGE is as fast as GET, but also says '' of a key that is not there (and may be by now): GET tells them apart. */
-  private async fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
-    const bytes = toBytes(await this.read(['GETRANGE', key, '0', this.lastByte], deadline, true));
-    return bytes?.length === 0 ? toBytes(await this.read(['GET', key], deadline)) : bytes;
+  private fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
+    return this.read(['GETRANGE', key, '0', this.lastByte], deadline, true).then((reply) => {
+      const bytes = toBytes(reply);
+      return bytes?.length === 0 ? this.read(['GET', key], deadline).then(toBytes) : bytes;
+    });
   }
 
   private get skew(): string {

@@ -118,6 +118,25 @@ describe('ReadBatcher', () => {
     await more;
   });
 
+  it('does not let callers who come one by one leave alone: while one is on its way, the others wait for each other', async () => {
+    batcher = new ReadBatcher((keys, deadline) => {
+      fetches.push({ keys, deadline });
+      return keys.map(async (key) => {
+        await new Promise(setImmediate);
+        await new Promise(setImmediate);
+        return Buffer.from(key);
+      });
+    });
+    await get('a');
+    const found: Promise<unknown>[] = [];
+    for (const key of ['b', 'c', 'd', 'e']) {
+      found.push(get(key));
+      await new Promise<void>((resolve) => process.nextTick(resolve)); // as between the events of several sockets
+    }
+    await Promise.all(found);
+    expect(fetches.map(({ keys }) => keys)).toEqual([['a'], ['b'], ['c', 'd', 'e']]);
+  });
+
   it('what was refused is on its way no longer', async () => {
     batcher = new ReadBatcher((keys) => {
       fetches.push({ keys, deadline: SOON });
