@@ -31,7 +31,7 @@ const results = await runAll(
       }
     : {
         quick,
-        rounds: 7,
+        rounds: 11,
         ms: 350,
         warmUp: 500,
         foreign: 1_000_000,
