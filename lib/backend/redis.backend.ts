@@ -47,11 +47,11 @@ export class RedisBackend implements CacheBackend {
   }
 
   set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<unknown> {
-    return this.write(young('SET', key, bytes, ...expiryArguments(expiry)), [key], deadline);
+    return this.write(young('set', key, bytes, ...expiryArguments(expiry)), [key], deadline);
   }
 
   async setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean> {
-    return (await this.write(['SET', key, bytes, 'NX', ...expiryArguments(expiry)], [key], deadline)) !== null;
+    return (await this.write(['set', key, bytes, 'NX', ...expiryArguments(expiry)], [key], deadline)) !== null;
   }
 
   async compareAndSet(key: string, expected: Buffer, change: Change, deadline: number): Promise<boolean> {
@@ -59,29 +59,29 @@ export class RedisBackend implements CacheBackend {
   }
 
   async take(key: string, deadline: number): Promise<Buffer | undefined> {
-    return toBytes(await this.write(['GETDEL', key], [key], deadline));
+    return toBytes(await this.write(['getdel', key], [key], deadline));
   }
 
   async has(key: string, deadline: number): Promise<boolean> {
-    return (await this.read(['EXISTS', key], deadline)) === 1;
+    return (await this.read(['exists', key], deadline)) === 1;
   }
 
   async ttl(key: string, deadline: number): Promise<number | null | undefined> {
-    const left = Number(await this.read(['PTTL', key], deadline));
+    const left = Number(await this.read(['pttl', key], deadline));
     if (left >= 0) return left;
     return left === -1 ? null : undefined;
   }
 
   async delete(keys: readonly string[], deadline: number): Promise<number> {
     const commands = chunks(keys, this.connection.isCluster ? 1 : DELETE_COUNT);
-    const deleted = await Promise.all(commands.map((chunk) => this.write(['DEL', ...chunk], chunk, deadline)));
+    const deleted = await Promise.all(commands.map((chunk) => this.write(['del', ...chunk], chunk, deadline)));
     return deleted.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
   async *scan(prefix: string): AsyncIterable<readonly string[]> {
     const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
     const seen = new Set<string>();
-    const walk = this.walk((cursor) => ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(SCAN_COUNT)]);
+    const walk = this.walk((cursor) => ['scan', cursor, 'MATCH', pattern, 'COUNT', String(SCAN_COUNT)]);
     for await (const found of walk) {
       const keys = found.filter((key) => isUtf8(key)).map(String);
       const fresh = keys.filter((key) => !seen.has(key) && seen.add(key));
@@ -100,7 +100,7 @@ export class RedisBackend implements CacheBackend {
     // so that whoever is in the index during the whole walk has been seen or is still ahead.
     for (let from = '-inf', count = INDEX_COUNT; ;) {
       const page = ['BYSCORE', 'LIMIT', '0', String(count), 'WITHSCORES'];
-      const reply = await this.connection.send(['ZRANGE', index, from, '+inf', ...page], this.connection.call(true));
+      const reply = await this.connection.send(['zrange', index, from, '+inf', ...page], this.connection.call(true));
       const found = (reply as readonly RedisReply[]).map(String);
       const fresh: IndexMember[] = [];
       for (let i = 0; i + 1 < found.length; i += 2) {
@@ -132,12 +132,12 @@ export class RedisBackend implements CacheBackend {
   }
 
   private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
-    const replies = await this.read(['MGET', ...keys], deadline, true);
+    const replies = await this.read(['mget', ...keys], deadline, true);
     const found = (replies as readonly RedisReply[]).map(toBytes);
     if (!found.includes(undefined)) return found;
     // MGET says null of a key of another type, too: what it does not find is looked for again, unless nothing is there.
     const missing = keys.filter((_, i) => found[i] === undefined);
-    if ((await this.read(['EXISTS', ...missing], deadline)) === 0) return found;
+    if ((await this.read(['exists', ...missing], deadline)) === 0) return found;
     return found.map((bytes, i) => bytes ?? this.fetchOne(keys[i] ?? '', deadline));
   }
 
@@ -167,9 +167,9 @@ export class RedisBackend implements CacheBackend {
 
   /** GETRANGE is as fast as GET, but also says '' of a key that is not there (and may be by now): GET tells them apart. */
   private fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
-    return this.read(['GETRANGE', key, '0', this.lastByte], deadline, true).then((reply) => {
+    return this.read(['getrange', key, '0', this.lastByte], deadline, true).then((reply) => {
       const bytes = toBytes(reply);
-      return bytes?.length === 0 ? this.read(['GET', key], deadline).then(toBytes) : bytes;
+      return bytes?.length === 0 ? this.read(['get', key], deadline).then(toBytes) : bytes;
     });
   }
 
@@ -193,10 +193,10 @@ export class RedisBackend implements CacheBackend {
     deadline: number,
   ): Promise<RedisReply> {
     try {
-      return await this.write(['EVALSHA', script.sha1, '1', key, ...args], [key], deadline);
+      return await this.write(['evalsha', script.sha1, '1', key, ...args], [key], deadline);
     } catch (error) {
       if (!(error instanceof CacheCommandError && error.reply === 'NOSCRIPT')) throw error;
-      return this.write(['EVAL', script.source, '1', key, ...args], [key], deadline);
+      return this.write(['eval', script.source, '1', key, ...args], [key], deadline);
     }
   }
 }

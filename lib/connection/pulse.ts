@@ -29,7 +29,7 @@ export class Pulse {
       this.#beats.set(node, { bytesRead, silentSince: now, pinged: beat?.pinged });
     } else if (!beat.pinged || beat.pinged.isSettled) {
       beat.silentSince = now;
-      beat.pinged = new PendingCommand(['PING']);
+      beat.pinged = new PendingCommand(['ping']);
       beat.pinged.promise.catch(() => undefined); // any reply is a sign of life
       node.sendCommand(beat.pinged);
     } else if (now - beat.silentSince >= limit) {

@@ -2,9 +2,10 @@ import { Command } from 'ioredis';
 
 /**
  * A command's name and arguments. Nothing but strings and Buffers may reach ioredis: it flattens arrays, and an argument
- * that it cannot write shifts every later reply on the connection to the wrong caller.
+ * that it cannot write shifts every later reply on the connection to the wrong caller. It looks a name up in four tables, as small
+ * letters: a name that is not yet so costs the search for an equal string each time.
  */
-export type RedisCommand = readonly [name: string, ...args: (string | Buffer)[]];
+export type RedisCommand = readonly [name: Lowercase<string>, ...args: (string | Buffer)[]];
 
 /** What a call may still do. */
 export interface Call {
@@ -34,7 +35,9 @@ export class PendingCommand extends Command {
   readonly #words: RedisCommand;
 
   constructor(words: RedisCommand) {
-    super(words[0], words.slice(1), { replyEncoding: null });
+    // Without its arguments, which ioredis would flatten and convert.
+    super(words[0], [], { replyEncoding: null });
+    this.args = words.slice(1);
     this.#words = words;
     this.isTraced = true;
   }
@@ -48,7 +51,7 @@ export class PendingCommand extends Command {
   override toWritable(): string | Buffer {
     this.written = true;
     // Something must go out in its place, or replies would no longer match commands.
-    return encode(this.isCancelled ? ['PING'] : this.#words);
+    return encode(this.isCancelled ? ['ping'] : this.#words);
   }
 }
 

@@ -91,7 +91,7 @@ export class RedisConnection {
    * ```
    */
   async ping(): Promise<'PONG'> {
-    if (this.#options.address.kind !== 'memory') await this.send(['PING'], this.call(true));
+    if (this.#options.address.kind !== 'memory') await this.send(['ping'], this.call(true));
     else if (this.status !== 'ready') throw this.notSent();
     return 'PONG';
   }

@@ -197,7 +197,7 @@ export class RedisLink {
     };
     if (client instanceof Cluster) {
       // Every master, so that the first calls find connections. But those that there are serve without the others.
-      for (const node of client.nodes('master')) ask(node, 'PING');
+      for (const node of client.nodes('master')) ask(node, 'ping');
       await bounded(Promise.allSettled(handshake), connectWithin / 3, signal, 'a node is silent').catch(
         () => undefined,
       );
@@ -206,10 +206,10 @@ export class RedisLink {
     }
     const { username, password } = client.options;
     // Once more, since ioredis only warns when a password is refused because the server has none.
-    if (password) ask(client, 'AUTH', ...(username ? [username] : []), password);
-    if (db > 0) ask(client, 'SELECT', String(db));
+    if (password) ask(client, 'auth', ...(username ? [username] : []), password);
+    if (db > 0) ask(client, 'select', String(db));
     // PING is refused while the data set is being loaded, on a replica without a master, and without a login.
-    ask(client, 'PING');
+    ask(client, 'ping');
     await Promise.all(handshake).catch((error: unknown) => this.refuse(error));
   }
 

@@ -1,3 +1,4 @@
+import type { RedisCommand } from './redis-command.js';
 import type { RedisConnection } from './redis-connection.js';
 
 /** The oldest Redis with everything that is used: GETDEL, PXAT, ZADD GT. */
@@ -10,11 +11,11 @@ const OLDEST = [6, 2] as const;
  * @param keepsForever - whether a store keeps records without a ttl
  */
 export async function checkServer(connection: RedisConnection, keepsForever: boolean): Promise<readonly string[]> {
-  const ask = async (name: string, ...args: string[]): Promise<string> => {
-    const reply = await connection.send([name, ...args], connection.call(true));
+  const ask = async (...command: RedisCommand): Promise<string> => {
+    const reply = await connection.send(command, connection.call(true));
     return String(Array.isArray(reply) ? reply.at(-1) : reply);
   };
-  const info = fields(await ask('INFO').catch(() => ''));
+  const info = fields(await ask('info').catch(() => ''));
   const warnings: string[] = [];
   const version = info.get('redis_version');
   // Valkey tells the Redis version that it is compatible with here, too.
@@ -32,7 +33,7 @@ export async function checkServer(connection: RedisConnection, keepsForever: boo
       `maxmemory-policy ${policy} drops records (sessions, deny-lists) when memory is full: use noeviction`,
     );
   }
-  if (keepsForever && info.get('aof_enabled') === '0' && (await ask('CONFIG', 'GET', 'save').catch(() => '?')) === '') {
+  if (keepsForever && info.get('aof_enabled') === '0' && (await ask('config', 'GET', 'save').catch(() => '?')) === '') {
     warnings.push(
       'the server has no persistence, and a store keeps records without a ttl: a restart of Redis loses them',
     );

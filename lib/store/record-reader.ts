@@ -24,9 +24,16 @@ export class RecordReader {
 
   /** The value of a record: the local copy, if it may be served now, else what Redis has. */
   value(key: string): Promise<unknown> {
-    // Hits do not pass through an async function, which would be most of what they cost.
-    const near = this.keyspace.isReadable ? this.near?.get(key) : undefined;
-    return near?.value === undefined ? this.decodeOrRead(key, near) : Promise.resolve(near.value);
+    // Neither a hit nor a read passes through an async function, which would be a good part of what it costs.
+    try {
+      const copy = this.near?.get(this.keyspace.isReadable ? key : this.keyspace.id(key));
+      if (copy?.value !== undefined) return Promise.resolve(copy.value);
+      // Bytes are decoded anew for every caller.
+      const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, copy.bytes)) : this.read(key);
+      return found.then((record) => record?.value);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** The record, from Redis; a `sliding` store extends it when it is due, and a near cache keeps a copy. */
@@ -60,12 +67,6 @@ export class RecordReader {
   async readMany(ids: readonly string[]): Promise<(Decoded | undefined)[]> {
     const deadline = this.writer.deadline();
     return Promise.all(ids.map((id) => this.find(id, deadline)));
-  }
-
-  private async decodeOrRead(key: string, near = this.near?.get(this.keyspace.id(key))): Promise<unknown> {
-    if (near?.value !== undefined) return near.value;
-    // Bytes are decoded anew for every caller.
-    return (await (near?.bytes ? this.codec.decode(near.id, near.bytes) : this.read(key)))?.value;
   }
 
   /** The ids of records in batches, as Redis gives them; with hashed keys, `prefix` is left to the caller. */

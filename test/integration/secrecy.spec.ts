@@ -36,8 +36,8 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
   });
   beforeEach(() => (apps = new WatchedApps({ url: server.url })));
   afterEach(async () => {
-    await ask('CONFIG', 'SET', 'maxmemory', '0');
-    await ask('FLUSHALL');
+    await ask('config', 'SET', 'maxmemory', '0');
+    await ask('flushall');
     await apps.end();
   });
   afterAll(() => server?.stop());
@@ -54,8 +54,8 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
 
   /** What each record becomes that Redis holds. */
   async function replaceAll(by: (key: Buffer, bytes: Buffer) => Promise<unknown>): Promise<void> {
-    for (const key of (await ask('KEYS', '*')) as Buffer[]) {
-      if (String(await ask('TYPE', key)) === 'string') await by(key, (await ask('GET', key)) as Buffer);
+    for (const key of (await ask('keys', '*')) as Buffer[]) {
+      if (String(await ask('type', key)) === 'string') await by(key, (await ask('get', key)) as Buffer);
     }
   }
 
@@ -97,7 +97,7 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
     it('when Redis has no memory left (OOM)', async () => {
       const store = await open(kind);
       await store.put(KEY, VALUE, { tags: [TAG] });
-      await ask('CONFIG', 'SET', 'maxmemory', '1');
+      await ask('config', 'SET', 'maxmemory', '1');
       const errors = await failuresOf(store);
       expect(errors).toContainEqual(expect.objectContaining({ reply: 'OOM' }));
       expect(errors.length).toBeGreaterThan(5);
@@ -106,14 +106,14 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
     it('when there is something of another type (WRONGTYPE)', async () => {
       const store = await open(kind);
       await store.put(KEY, VALUE, { tags: [TAG] });
-      await replaceAll(async (key) => [await ask('DEL', key), await ask('RPUSH', key, VALUE)]);
+      await replaceAll(async (key) => [await ask('del', key), await ask('rpush', key, VALUE)]);
       expect(await failuresOf(store)).toContainEqual(expect.objectContaining({ reply: 'WRONGTYPE' }));
     });
 
     it('when a script fails half-way (WRONGTYPE of an index)', async () => {
       const store = await open(kind);
       await store.put(KEY, VALUE, { tags: [TAG] });
-      for (const name of (await ask('KEYS', '*#*')) as Buffer[]) await ask('SET', name, VALUE);
+      for (const name of (await ask('keys', '*#*')) as Buffer[]) await ask('set', name, VALUE);
       expect(await failuresOf(store)).toContainEqual(
         expect.objectContaining({ reply: 'WRONGTYPE', message: expect.stringContaining('script') as string }),
       );
@@ -127,7 +127,7 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
     ];
     it.each(damages)('when records are %s', async (__, damage) => {
       const [store, lenient] = [await open(kind), await open({ ...kind, onCorrupt: 'miss' })];
-      const damageAll = () => replaceAll((key, bytes) => ask('SET', key, Buffer.from(damage(bytes))));
+      const damageAll = () => replaceAll((key, bytes) => ask('set', key, Buffer.from(damage(bytes))));
       await store.put(KEY, { [KEY]: VALUE }, { tags: [TAG] });
       await damageAll();
       expect(await failuresOf(store)).toContainEqual(expect.objectContaining({ code: 'CACHE_CORRUPT' }));
@@ -139,16 +139,16 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
 
     it('when the user may do nothing, or not what scripts do (NOPERM)', async () => {
       const [user, allowed] = ['poor', ['on', `>${PASSWORD}`, '~*', '&*', '+ping', '+client', '+subscribe']];
-      await ask('ACL', 'SETUSER', user, 'reset', ...allowed, '+@all');
+      await ask('acl', 'SETUSER', user, 'reset', ...allowed, '+@all');
       const login = `${user}:${encodeURIComponent(PASSWORD)}@`;
       const store = await open({ ...kind, url: server.url.replace(/:[^/]*@/, login) });
-      await ask('ACL', 'SETUSER', user, '-@all', ...allowed.slice(4), '+get', '+getrange', '+evalsha', '+eval');
-      await replaceAll((key) => ask('DEL', key));
+      await ask('acl', 'SETUSER', user, '-@all', ...allowed.slice(4), '+get', '+getrange', '+evalsha', '+eval');
+      await replaceAll((key) => ask('del', key));
       const errors = await failuresOf(store);
       expect(errors).toContainEqual(expect.objectContaining({ reply: 'NOPERM' }));
-      await ask('ACL', 'SETUSER', user, 'resetkeys');
+      await ask('acl', 'SETUSER', user, 'resetkeys');
       expect(await failuresOf(store)).toContainEqual(expect.objectContaining({ reply: 'NOPERM' }));
-      await ask('ACL', 'DELUSER', user);
+      await ask('acl', 'DELUSER', user);
     });
 
     it('when Redis stops answering (timeout), and after that', async () => {
@@ -188,12 +188,12 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
     it('when connections are cut while calls are under way', async () => {
       const store = await open({ ...kind, timeout: 1000 });
       await store.put(KEY, VALUE, { tags: [TAG] });
-      await ask('CLIENT', 'PAUSE', '30000', 'WRITE');
+      await ask('client', 'PAUSE', '30000', 'WRITE');
       const failing = failuresOf(store);
       const done = failing.then(() => true);
-      do await ask('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      do await ask('client', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
       while (!(await Promise.race([done, new Promise((resolve) => setTimeout(resolve, 100))])));
-      await ask('CLIENT', 'UNPAUSE');
+      await ask('client', 'UNPAUSE');
       expect(await failing).toContainEqual(expect.objectContaining({ outcome: 'unknown' }));
     });
 
@@ -220,8 +220,8 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
         const module = await apps.boot({ ...kind, url: guarded.url, timeout: 400 });
         const connection = module.get(RedisConnection);
         const admin = guarded.client();
-        await askOf(admin, 'CONFIG', 'SET', 'requirepass', `${PASSWORD}-changed`);
-        await askOf(admin, 'CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+        await askOf(admin, 'config', 'SET', 'requirepass', `${PASSWORD}-changed`);
+        await askOf(admin, 'client', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
         await eventually(() => expect(connection.lastError?.message).toContain('WRONGPASS'));
         expectSecret(connection.lastError);
         expectSecret(connection);
