@@ -5,7 +5,7 @@ import { chart } from './chart.mjs';
 import { contenders } from './contenders/index.mjs';
 import { variants } from './http.mjs';
 import { targets } from './targets.mjs';
-import { workloads } from './throughput.mjs';
+import { LEAD_IN, workloads } from './throughput.mjs';
 
 export async function writeReport(results, folder) {
   mkdirSync(folder, { recursive: true });
@@ -55,7 +55,7 @@ function conditions({ machine, settings, versions }) {
   return [
     `${settings.quick ? 'A quick run, for orientation. ' : ''}Node ${machine.node.slice(1)}, Redis ${machine.redis} on the same machine (${machine.cores} cores, ${machine.cpu}).`,
     'Each contender has one connection and a process of its own; 1,000 sessions of about 270 bytes.',
-    `Medians of ${settings.rounds} interleaved rounds, in brackets the extremes. Absolute numbers depend on the machine: compare within a column.`,
+    `Medians of ${settings.rounds} interleaved rounds, in brackets the extremes; the first ${LEAD_IN} ms of each turn do not count. Absolute numbers depend on the machine: compare within a column.`,
     `Peers: ${packages.map(([name, version]) => `${name} ${version}`).join(', ')}.`,
   ].join('\n');
 }

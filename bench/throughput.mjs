@@ -10,9 +10,16 @@ export const workloads = [
   { id: 'mixed64', title: '95% get, 5% put, 64 callers', operation: 'mixed', callers: 64 },
 ];
 
+/**
+ * So many ms before each measurement do not count. A contender sleeps while the others have their turn, and is slow when it
+ * wakes up (V8 drops optimized code and garbage meanwhile, caches are cold), which no process that serves requests does.
+ */
+export const LEAD_IN = 100;
+
 export async function throughput(workers, { rounds, ms, warmUp }) {
   const samples = {};
   const measure = async (worker, { id, operation, callers }) => {
+    await worker.do('measure', { operation, callers, ms: LEAD_IN });
     const sample = await worker.do('measure', { operation, callers, ms });
     ((samples[id] ??= {})[worker.id] ??= []).push(sample);
   };
