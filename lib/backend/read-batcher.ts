@@ -85,10 +85,10 @@ export class ReadBatcher {
     this.batch = undefined;
     this.lastSize = readers.size;
     this.underWay += readers.size;
+    const fetched = this.fetch([...readers.keys()], deadline);
     const groups = [...readers.values()];
     const refuseAll = (error: unknown) => groups.forEach((group) => this.refuse(error, group));
     const giveAll = (found: readonly Fetched[]) => groups.forEach((group, i) => this.give(found[i], group));
-    const fetched = this.fetch([...readers.keys()], deadline);
     if (fetched instanceof Promise) fetched.then(giveAll, refuseAll);
     else giveAll(fetched);
   }
@@ -112,8 +112,7 @@ export class ReadBatcher {
   }
 
   private answered(): void {
-    this.underWay--;
-    if (this.isAnswering) return;
+    if (--this.underWay === 0 || this.isAnswering) return;
     this.isAnswering = true;
     process.nextTick(() => (this.isAnswering = false));
   }

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { PendingCommand } from './redis-command.js';
@@ -45,6 +46,8 @@ export class InFlight {
   send(link: RedisLink, command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
     return new Promise((resolve, reject) => {
       const entry = new Entry(link, new PendingCommand(command), call.deadline, reject);
+      // First of all: what else there is to do is done while Redis is at work.
+      link.send(entry.pending, node, call.isBatch);
       entry.at = this.#entries.push(entry) - 1;
       this.wakeAt(call.deadline);
       entry.pending.promise.then(
@@ -53,7 +56,6 @@ export class InFlight {
         },
         (error: unknown) => this.fail(entry, error),
       );
-      link.send(entry.pending, node, call.isBatch);
     });
   }
 

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Redis } from 'ioredis';
 import { PendingCommand } from './redis-command.js';
 import { reset } from './socket-reset.js';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { Cluster, Redis } from 'ioredis';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { bounded } from './bounded.js';

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheConfigError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';

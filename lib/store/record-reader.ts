@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
@@ -27,7 +28,7 @@ export class RecordReader {
     // Neither a hit nor a read passes through an async function, which would be a good part of what it costs.
     try {
       const copy = this.near?.get(this.keyspace.isReadable ? key : this.keyspace.id(key));
-      if (copy?.value !== undefined) return Promise.resolve(copy.value);
+      if (copy?.value) return copy.value;
       // Bytes are decoded anew for every caller.
       const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, copy.bytes)) : this.read(key);
       return found.then((record) => record?.value);
@@ -111,7 +112,9 @@ export class RecordReader {
       const slideIn = this.settings.sliding ? this.writer.slideDueIn(found.header, record.ttl) : Infinity;
       const until = begunAt + Math.min(record.ttl ?? Infinity, slideIn);
       // A copy, since the bytes may be a small part of what came with them.
-      const copy = freezePlainData(found.value) ? { value: found.value } : { bytes: Buffer.from(found.bytes) };
+      const copy = freezePlainData(found.value)
+        ? { value: Promise.resolve(found.value) }
+        : { bytes: Buffer.from(found.bytes) };
       near.keep(flight, { id, ...copy, until, usedAt: performance.now() });
       if (slideIn <= 0) await this.slide(id, record.bytes, deadline);
       return found;

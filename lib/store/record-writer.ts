@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
 import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
