@@ -72,6 +72,13 @@ export function describeValues(stores: () => Stores): void {
       expect(Object.getPrototypeOf(found ?? {})).toBe(Object.getPrototypeOf(value ?? {}));
     });
 
+    it('may be an invalid Date', async () => {
+      const { store } = stores();
+      await store.put('key', new Date(NaN));
+      const found = await store.get<Date>('key');
+      expect([found?.constructor.name, found?.getTime()]).toEqual(['Date', NaN]);
+    });
+
     const typedArrays = [
       Int8Array,
       Uint8ClampedArray,

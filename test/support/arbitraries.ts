@@ -49,7 +49,7 @@ const scalars = fc.oneof(
   fc.bigInt(),
   fc.string(),
   fc.string({ unit: 'binary', maxLength: 300 }),
-  fc.date({ noInvalidDate: false }),
+  fc.date({ noInvalidDate: true }), // an invalid one is not the same as itself (isDeepStrictEqual of Node 20)
   fc.constantFrom(/a+/, /[/\\]"/giu, new RegExp('')),
   fc.uint8Array(),
   fc.uint8Array().map((array) => Buffer.from(array)),

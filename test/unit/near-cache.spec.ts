@@ -10,7 +10,7 @@ describe('NearCache', () => {
   let near: NearCache;
   let now: number;
 
-  const entry = (id: string, until = Infinity): NearEntry => ({ id, value: id, until, usedAt: now });
+  const entry = (id: string, until = Infinity): NearEntry => ({ id, bytes: Buffer.from(id), until, usedAt: now });
   const read = (id: string, until?: number) => {
     const flight = near.begin(id);
     near.keep(flight, entry(id, until));
@@ -89,7 +89,7 @@ describe('NearCache', () => {
       const later = near.begin('a');
       near.end('a', earlier);
       near.keep(later, entry('a'));
-      near.keep(earlier, { ...entry('a'), value: 'old' });
+      near.keep(earlier, { ...entry('a'), bytes: Buffer.from('old') });
       near.end('a', later);
       expect(near.get('a')).toEqual(entry('a'));
     });
