@@ -15,8 +15,9 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
       redis.call('ZADD', key, string.format('%.0f', members[i + 1] - ARGV[1]), members[i])
     end
   end
-  local left = redis.call('PTTL', key)
-  if left >= 0 then redis.call('PEXPIRE', key, left - ARGV[1]) end
+  -- The moment, not what is left until then: Redis 7.0 looks at its clock again for every command of a script.
+  local expires = redis.call('PEXPIRETIME', key)
+  if expires >= 0 then redis.call('PEXPIREAT', key, string.format('%.0f', expires - ARGV[1])) end
 end
 `;
 
