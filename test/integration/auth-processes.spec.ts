@@ -138,9 +138,11 @@ describe('instances of one application', () => {
         await first.kill();
         await second.run('endChurn');
         expect(await uncovered(server, 'auth', TAG)).toEqual([]);
+        // In this order, since records expire meanwhile.
+        const tagged = new Set(await store.keys({ tag: TAG }));
         const left = await store.keys();
         expect(left.length).toBeGreaterThan(0);
-        expect(await store.keys({ tag: TAG })).toEqual(left);
+        expect(left.filter((key) => !tagged.has(key))).toEqual([]);
         await store.deleteByTag(TAG);
         expect(await store.keys()).toEqual([]);
         first = await start();
