@@ -8,9 +8,11 @@ interface Version {
   readonly by: Writer;
   readonly sent: number;
   readonly acknowledged: number;
-  /** How long the record lived from then on. */
-  readonly ttl: number;
+  /** Between which moments the record expires. */
+  readonly expires: readonly [earliest: number, latest: number];
 }
+
+const NOTHING: Version = { value: undefined, by: 'outside', sent: 0, acknowledged: 0, expires: [Infinity, Infinity] };
 
 interface Read {
   readonly by: object;
@@ -26,8 +28,8 @@ const CLOCKS = 5;
 
 /** What was written under one key, one write after the other, and so what a read may give. */
 export class ReadHistory {
-  private readonly versions: Version[] = [{ value: undefined, by: 'outside', sent: 0, acknowledged: 0, ttl: Infinity }];
-  private pending: Omit<Version, 'acknowledged'> | undefined;
+  /** The last one may not be acknowledged yet. */
+  private readonly versions: Version[] = [NOTHING];
 
   /** Notes a write. `value` may turn out not to be written: `write` then answers `false`. */
   async write(
@@ -37,18 +39,21 @@ export class ReadHistory {
     ttl: number | 'keep' = Infinity,
   ): Promise<void> {
     const sent = performance.now();
-    const expiry = Math.max(...this.versions.slice(-1).map((last) => last.acknowledged + last.ttl));
-    this.pending = { value, by, sent, ttl: ttl === 'keep' ? expiry - sent : ttl };
+    const { expires: kept } = this.versions.at(-1) ?? NOTHING;
+    const version = (acknowledged: number): Version => {
+      const expires = ttl === 'keep' ? kept : ([sent + ttl, acknowledged + ttl] as const);
+      return { value, by, sent, acknowledged, expires };
+    };
+    this.versions.push(version(Infinity));
     const isWritten = (await write()) !== false;
-    if (isWritten) this.versions.push({ ...this.pending, acknowledged: performance.now() });
-    this.pending = undefined;
+    this.versions.pop();
+    if (isWritten) this.versions.push(version(performance.now()));
   }
 
   /** What is wrong with a read that has just ended; `undefined`: nothing. */
   complaint(read: Read): string | undefined {
-    const written = this.versions.findLastIndex(({ value }) => value === read.value);
     if (read.value === undefined) return this.mayBeAbsent(read) ? undefined : `absent, although it was there`;
-    if (this.pending?.value === read.value) return undefined;
+    const written = this.versions.findLastIndex(({ value }) => value === read.value);
     const version = this.versions[written];
     if (!version) return `${read.value} was never written`;
     const later = this.versions.slice(written + 1);
@@ -58,16 +63,15 @@ export class ReadHistory {
     if (next && next.acknowledged < read.begun - read.slack) {
       return `${read.value}, ${ms(read.begun - next.acknowledged)} after the write of ${next.value} (slack ${read.slack})`;
     }
-    const expired = read.begun - (version.acknowledged + version.ttl + CLOCKS);
+    const expired = read.begun - (version.expires[1] + CLOCKS);
     return expired > 0 ? `${read.value}, ${ms(expired)} after its expiry` : undefined;
   }
 
   /** Nobody keeps what is absent, so it must have been while the read went on. */
   private mayBeAbsent({ begun, ended }: Read): boolean {
-    if (this.pending && this.pending.value === undefined) return true;
-    return this.versions.some(({ value, sent, ttl }, i) => {
+    return this.versions.some(({ value, sent, expires }, i) => {
       const until = this.versions[i + 1]?.acknowledged ?? Infinity;
-      const absentFrom = value === undefined ? sent : sent + ttl - CLOCKS;
+      const absentFrom = value === undefined ? sent : expires[0] - CLOCKS;
       return absentFrom <= ended && until >= begun;
     });
   }
