@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { reset } from '../../lib/connection/socket-reset.js';
 import { freePort } from '../../scripts/processes.mjs';
 
 type Direction = 'requests' | 'replies';
@@ -234,7 +235,7 @@ class Wire {
 
   private send(signal: Signal): void {
     if (this.sink.destroyed) return;
-    if (signal === 'reset') this.sink.resetAndDestroy();
+    if (signal === 'reset') reset(this.sink);
     else if (signal === 'end') this.sink.end();
     else this.sink.write(signal);
   }
