@@ -17,6 +17,8 @@ const PACKET = 32;
 /** How often a Cluster is asked who has which slots, in ms. */
 const REFRESH_INTERVAL = 1000;
 
+const TURNED_AWAY = 'the server ended the connection without an answer; does it want TLS on this port (rediss://)?';
+
 /** A node that commands can be addressed to. */
 export type RedisNode = Redis;
 
@@ -94,7 +96,9 @@ export class RedisLink {
       }, patience / 4).unref();
       return link;
     } catch (error) {
+      const isTurnedAway = wasTurnedAway(client);
       link.close();
+      if (isTurnedAway) throw new Error(TURNED_AWAY, { cause: error });
       // The event tells why; the promise only that the connection was closed.
       throw link.#lastError ?? error;
     }
@@ -262,6 +266,13 @@ export class RedisLink {
 /** A server without TLS takes the handshake for the beginning of a command, and waits for its end. */
 function tlsHint(client: RedisClient): string {
   return client instanceof Redis && client.options.tls ? '; does it speak TLS on this port?' : '';
+}
+
+/** A server with TLS ends a connection that begins without the handshake, and says nothing. */
+function wasTurnedAway(client: RedisClient): boolean {
+  if (!(client instanceof Redis) || client.options.tls) return false;
+  const stream = client.stream as Redis['stream'] | undefined;
+  return stream?.destroyed === true && stream.bytesWritten > 0 && stream.bytesRead === 0;
 }
 
 /**
