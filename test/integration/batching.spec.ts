@@ -53,7 +53,10 @@ describe('reads of one turn of the event loop', () => {
 
   it('are split so that one reply has at most 256 records', async () => {
     let found: unknown[] = [];
-    expect(await commandsDuring(server, async () => (found = await getAll(numbered(600))))).toEqual({ mget: 3 });
+    const { mget, ...others } = await commandsDuring(server, async () => (found = await getAll(numbered(600))));
+    expect(others).toEqual({});
+    expect(mget).toBeGreaterThanOrEqual(3);
+    expect(mget).toBeLessThan(20); // more than 3 on a machine so busy that the deadlines of 600 calls lie far apart
     expect(found).toEqual(numbered(600).map((key) => ({ key })));
   });
 
