@@ -1,12 +1,14 @@
+/** When a record expires: so many ms from now, at a moment of Redis' clock (ms since the epoch), or never. */
+export type Expiry = { readonly in: number } | { readonly at: number } | 'never';
+
 /**
- * When a record expires: so many ms from now, at a moment of Redis' clock (ms since the epoch), never,
- * or (`keep`) when it would have expired anyway.
+ * When a record expires whose bytes are replaced: a new expiry, or the one it has, provided that comes at `keepUpTo` at the
+ * latest, a moment of Redis' clock (Infinity: whenever it comes).
  */
-export type Expiry = { readonly in: number } | { readonly at: number } | 'never' | 'keep';
+export type NextExpiry = Expiry | { readonly keepUpTo: number };
 
 /** What to do with a record whose bytes are still the expected ones. */
-export type Change =
-  { readonly set: Buffer; readonly expiry: Expiry } | { readonly expire: Exclude<Expiry, 'keep'> } | 'delete';
+export type Change = { readonly set: Buffer; readonly expiry: NextExpiry } | { readonly expire: Expiry } | 'delete';
 
 /**
  * The port: what the store needs of a place that keeps bytes. It knows nothing of values, records or namespaces.
@@ -27,12 +29,15 @@ export interface CacheBackend {
   getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined>;
 
   /** Overwrites whatever is there, of any type, and its expiry. */
-  set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<unknown>;
+  set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown>;
 
   /** Writes only if nothing of any type is there; of concurrent callers exactly one gets `true`. */
-  setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean>;
+  setIfAbsent(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean>;
 
-  /** Does `change` if the bytes are exactly `expected`, in one atomic step; `false` if they are others, or absent. */
+  /**
+   * Does `change` if the bytes are exactly `expected`, in one atomic step; `false` if they are others, or absent, or live on
+   * beyond `keepUpTo`.
+   */
   compareAndSet(key: string, expected: Buffer, change: Change, deadline: number): Promise<boolean>;
 
   /** Reads and deletes in one atomic step; of concurrent callers at most one gets the bytes. */

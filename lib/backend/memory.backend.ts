@@ -34,11 +34,11 @@ export class MemoryBackend implements CacheBackend {
     return entry && { bytes: Buffer.from(entry.bytes), ttl: timeLeft(entry) };
   }
 
-  async set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>): Promise<void> {
+  async set(key: string, bytes: Buffer, expiry: Expiry): Promise<void> {
     this.write(key, bytes, expiry);
   }
 
-  async setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>): Promise<boolean> {
+  async setIfAbsent(key: string, bytes: Buffer, expiry: Expiry): Promise<boolean> {
     if (this.find(key)) return false;
     this.write(key, bytes, expiry);
     return true;
@@ -47,9 +47,11 @@ export class MemoryBackend implements CacheBackend {
   async compareAndSet(key: string, expected: Buffer, change: Change): Promise<boolean> {
     const entry = this.find(key);
     if (!entry?.bytes.equals(expected)) return false;
-    if (change === 'delete') this.entries.delete(key);
-    else if ('set' in change) this.write(key, change.set, change.expiry);
-    else this.write(key, entry.bytes, change.expire);
+    if (change === 'delete') return this.entries.delete(key);
+    if ('expire' in change) this.write(key, entry.bytes, change.expire);
+    else if (change.expiry === 'never' || !('keepUpTo' in change.expiry)) this.write(key, change.set, change.expiry);
+    else if (entry.expiresAt > change.expiry.keepUpTo) return false;
+    else this.write(key, change.set, { at: entry.expiresAt });
     return true;
   }
 
@@ -122,13 +124,7 @@ export class MemoryBackend implements CacheBackend {
   private write(key: string, bytes: Buffer, expiry: Expiry): void {
     this.assertOpen();
     if (++this.writes % SWEEP_EVERY === 0) this.sweep();
-    this.entries.set(key, { bytes: Buffer.from(bytes), expiresAt: this.moment(key, expiry) });
-  }
-
-  private moment(key: string, expiry: Expiry): number {
-    if (expiry === 'never') return Infinity;
-    if (expiry === 'keep') return this.entries.get(key)?.expiresAt ?? Infinity;
-    return 'in' in expiry ? Date.now() + expiry.in : expiry.at;
+    this.entries.set(key, { bytes: Buffer.from(bytes), expiresAt: moment(expiry) });
   }
 
   private sweep(): void {
@@ -145,4 +141,9 @@ export class MemoryBackend implements CacheBackend {
 
 function timeLeft({ expiresAt }: Entry): number | null {
   return expiresAt === Infinity ? null : expiresAt - Date.now();
+}
+
+function moment(expiry: Expiry): number {
+  if (expiry === 'never') return Infinity;
+  return 'in' in expiry ? Date.now() + expiry.in : expiry.at;
 }

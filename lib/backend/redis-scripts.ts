@@ -7,17 +7,25 @@ export interface RedisScript {
   readonly sha1: string;
 }
 
-/** KEYS: record. ARGV: expected bytes, command, its arguments after the key. → 1 if done, 0 if the bytes are others. */
-export const COMPARE_AND_SET = script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3))
-return 1
-`);
-
 const CLOCK = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
+
+/**
+ * KEYS: record. ARGV: expected bytes, the moment until which it may live at most or '', command, its arguments after the key.
+ * → 1 if done, 0 if the bytes are others, or live on for longer.
+ */
+export const COMPARE_AND_SET = script(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] ~= '' then
+  local left = redis.call('PTTL', KEYS[1])
+  ${CLOCK}
+  if left < 0 or now + left > tonumber(ARGV[2]) then return 0 end
+end
+redis.call(ARGV[3], KEYS[1], unpack(ARGV, 4))
+return 1
+`);
 
 const TRIM = `
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[1]))

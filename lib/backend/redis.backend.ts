@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { CacheBackend, Change, Expiry, IndexMember, Invalidations } from './cache-backend.js';
+import type { CacheBackend, Change, Expiry, IndexMember, Invalidations, NextExpiry } from './cache-backend.js';
 import { ReadBatcher } from './read-batcher.js';
 import type { Fetched } from './read-batcher.js';
 import { ADD_TO_INDEX, COMPARE_AND_SET, REMOVE_FROM_INDEX, TRIM_INDEX } from './redis-scripts.js';
@@ -46,11 +46,11 @@ export class RedisBackend implements CacheBackend {
     return bytes && left !== undefined ? { bytes, ttl: left } : undefined;
   }
 
-  set(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<unknown> {
+  set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown> {
     return this.write(young('set', key, bytes, ...expiryArguments(expiry)), [key], deadline);
   }
 
-  async setIfAbsent(key: string, bytes: Buffer, expiry: Exclude<Expiry, 'keep'>, deadline: number): Promise<boolean> {
+  async setIfAbsent(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean> {
     return (await this.write(['set', key, bytes, 'NX', ...expiryArguments(expiry)], [key], deadline)) !== null;
   }
 
@@ -201,17 +201,23 @@ export class RedisBackend implements CacheBackend {
   }
 }
 
-function expiryArguments(expiry: Expiry): string[] {
+function expiryArguments(expiry: NextExpiry): string[] {
   if (expiry === 'never') return [];
-  if (expiry === 'keep') return ['KEEPTTL'];
+  if ('keepUpTo' in expiry) return ['KEEPTTL'];
   return 'in' in expiry ? ['PX', String(expiry.in)] : ['PXAT', String(expiry.at)];
 }
 
 function changeArguments(change: Change): (string | Buffer)[] {
-  if (change === 'delete') return ['DEL'];
-  if ('set' in change) return ['SET', change.set, ...expiryArguments(change.expiry)];
-  if (change.expire === 'never') return ['PERSIST'];
-  return 'in' in change.expire ? ['PEXPIRE', String(change.expire.in)] : ['PEXPIREAT', String(change.expire.at)];
+  if (change === 'delete') return ['', 'DEL'];
+  if ('set' in change) {
+    const { set, expiry } = change;
+    const isLimited = expiry !== 'never' && 'keepUpTo' in expiry && expiry.keepUpTo !== Infinity;
+    return [isLimited ? String(expiry.keepUpTo) : '', 'SET', set, ...expiryArguments(expiry)];
+  }
+  if (change.expire === 'never') return ['', 'PERSIST'];
+  return 'in' in change.expire
+    ? ['', 'PEXPIRE', String(change.expire.in)]
+    : ['', 'PEXPIREAT', String(change.expire.at)];
 }
 
 function toBytes(reply: RedisReply): Buffer | undefined {

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import type { CacheBackend, Expiry, NextExpiry } from '../backend/cache-backend.js';
 import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
@@ -12,6 +12,9 @@ import type { TaggedRecord, TagIndex } from './tag-index.js';
 
 /** A sliding read extends a record only when this part of its ttl has passed: one write in so many reads. */
 const SLIDE_AFTER = 1 / 10;
+
+/** By so many ms indexes cover more than a running ttl, since the nodes of a Cluster differ in their clocks. */
+const SPARE = 10_000;
 
 /** A record that is ready to be written. */
 interface Draft {
@@ -47,8 +50,7 @@ export class RecordWriter {
   }
 
   write({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<unknown> {
-    const set = (expiry: Exclude<Expiry, 'keep'>) =>
-      this.backend.set(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    const set = (expiry: Expiry) => this.backend.set(this.keyspace.recordKey(id), bytes, expiry, deadline);
     const covered = this.tags.cover(id, tags, ttl, deadline);
     return covered instanceof Promise ? covered.then(set) : set(covered);
   }
@@ -171,17 +173,14 @@ export class RecordWriter {
     newTags: readonly string[] | undefined,
     tags: readonly string[],
     deadline: number,
-  ): Promise<Expiry | undefined> {
+  ): Promise<NextExpiry | undefined> {
     if (ttl !== undefined) return this.tags.cover(id, tags, ttl, deadline);
-    if (!newTags?.length) return 'keep';
-    // New tags, running ttl: their indexes must cover it, and it must not be extended in between, so it is set again,
-    // less what that took: repeated, it would go on for ever.
-    const begun = performance.now();
+    if (!newTags?.length) return { keepUpTo: Infinity };
+    // New tags, running ttl: their indexes must cover it, however it is extended in between.
     const left = await this.backend.ttl(this.keyspace.recordKey(id), deadline);
     if (left === undefined) return undefined;
-    const expiry = await this.tags.cover(id, newTags, left && Math.max(1, left), deadline);
-    if (expiry === 'never' || 'in' in expiry) return expiry;
-    return { at: expiry.at - Math.ceil(performance.now() - begun) };
+    const covered = await this.tags.cover(id, newTags, left === null ? null : left + SPARE, deadline);
+    return { keepUpTo: covered !== 'never' && 'at' in covered ? covered.at : Infinity };
   }
 
   private assertTimeLeft(deadline: number): void {

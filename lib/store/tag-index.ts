@@ -34,22 +34,12 @@ export class TagIndex {
   ) {}
 
   /** Makes the indexes cover a record that is to live for `ttl` ms (`null`: for ever); returns the expiry it may have. */
-  cover(
-    id: string,
-    tagIds: readonly string[],
-    ttl: number | null,
-    deadline: number,
-  ): Exclude<Expiry, 'keep'> | Promise<Exclude<Expiry, 'keep'>> {
+  cover(id: string, tagIds: readonly string[], ttl: number | null, deadline: number): Expiry | Promise<Expiry> {
     if (tagIds.length === 0) return ttl === null ? 'never' : { in: ttl };
     return this.addToAll(id, tagIds, ttl, deadline);
   }
 
-  private async addToAll(
-    id: string,
-    tagIds: readonly string[],
-    ttl: number | null,
-    deadline: number,
-  ): Promise<Exclude<Expiry, 'keep'>> {
+  private async addToAll(id: string, tagIds: readonly string[], ttl: number | null, deadline: number): Promise<Expiry> {
     const moments = await Promise.all(
       tagIds.map((tagId) => this.backend.addToIndex(this.keyspace.indexKey(tagId), id, ttl, deadline)),
     );

@@ -93,6 +93,19 @@ export function describeTags(name: string, open: () => Promise<Stage>): void {
       expect(await store.has('key')).toBe(false);
     });
 
+    it('a touch while replace gives new tags is not lost, and the new tags cover it', async () => {
+      for (let steps = 0; steps < 8; steps++) {
+        await store.put('key', 1, { ttl: '1h' });
+        const replaced = store.replace('key', 2, { tags });
+        for (let i = 0; i < steps; i++) await store.has('another'); // as many round trips later
+        expect([await store.touch('key', '10h'), await replaced]).toEqual([true, true]);
+        expect(await store.ttl('key')).toBeGreaterThan(9 * HOUR);
+      }
+      await stage.pass(9 * HOUR);
+      expect(await store.deleteByTag(TAG)).toBe(1);
+      expect(await store.has('key')).toBe(false);
+    });
+
     it('deleteByTag finds a session that sliding reads have kept alive for days', async () => {
       const sessions = await stage.open({ ttl: '1h', sliding: true });
       await sessions.put('key', 1, { tags });

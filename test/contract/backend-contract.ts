@@ -89,7 +89,7 @@ export function describeBackend(name: string, open: () => Promise<OpenBackend>, 
     });
 
     describe('expiry', () => {
-      const written: [string, () => Exclude<Expiry, 'keep'>, number | null][] = [
+      const written: [string, () => Expiry, number | null][] = [
         ['a number of ms from now', () => ({ in: 60_000 }), 60_000],
         ['a moment', () => ({ at: Date.now() + 30_000 }), 30_000],
         ['never', () => 'never', null],
@@ -169,7 +169,7 @@ export function describeBackend(name: string, open: () => Promise<OpenBackend>, 
         ['sets bytes for so many ms', () => ({ set: TWO, expiry: { in: 5000 } }), TWO, 5000],
         ['sets bytes until a moment', () => ({ set: TWO, expiry: { at: Date.now() + 5000 } }), TWO, 5000],
         ['sets bytes for ever', () => ({ set: TWO, expiry: 'never' }), TWO, null],
-        ['sets bytes and keeps the running ttl', () => ({ set: TWO, expiry: 'keep' }), TWO, 60_000],
+        ['sets bytes and keeps the running ttl', () => ({ set: TWO, expiry: { keepUpTo: Infinity } }), TWO, 60_000],
         ['gives so many ms', () => ({ expire: { in: 5000 } }), ONE, 5000],
         ['gives until a moment', () => ({ expire: { at: Date.now() + 90_000 } }), ONE, 90_000],
         ['gives eternity', () => ({ expire: 'never' }), ONE, null],
@@ -195,8 +195,23 @@ export function describeBackend(name: string, open: () => Promise<OpenBackend>, 
       it('keeps eternity as it keeps a running ttl', async () => {
         const key = freshKey();
         await backend.set(key, ONE, 'never', soon());
-        await backend.compareAndSet(key, ONE, { set: TWO, expiry: 'keep' }, soon());
+        await backend.compareAndSet(key, ONE, { set: TWO, expiry: { keepUpTo: Infinity } }, soon());
         expect(await backend.ttl(key, soon())).toBeNull();
+      });
+
+      it('keeps a running ttl only if it ends by the moment given, and eternity by none', async () => {
+        const key = freshKey();
+        const at = Date.now() + 60_000;
+        const keepUpTo = (moment: number) =>
+          backend.compareAndSet(key, ONE, { set: TWO, expiry: { keepUpTo: moment } }, soon());
+        await backend.set(key, ONE, { at }, soon());
+        expect(await keepUpTo(at - 1)).toBe(false);
+        expect(await backend.get(key, soon())).toEqual(ONE);
+        expect(await keepUpTo(at + 1000)).toBe(true);
+        expectTtl(await backend.ttl(key, soon()), 60_000);
+        await backend.set(key, ONE, 'never', soon());
+        expect(await keepUpTo(at)).toBe(false);
+        expect(await backend.getWithTtl(key, soon())).toEqual({ bytes: ONE, ttl: null });
       });
 
       it('is one atomic step: of concurrent changes of the same bytes exactly one is done', async () => {
