@@ -7,6 +7,7 @@ import { ReadBatcher } from './read-batcher.js';
 import type { Fetched } from './read-batcher.js';
 import { ADD_TO_INDEX, COMPARE_AND_SET, REMOVE_FROM_INDEX, TRIM_INDEX } from './redis-scripts.js';
 import type { RedisScript } from './redis-scripts.js';
+import { chunks, together } from './writes-in-parts.js';
 
 /** Redis' own limit (proto-max-bulk-len). */
 const LARGEST_VALUE = 512 * 2 ** 20;
@@ -74,7 +75,7 @@ export class RedisBackend implements CacheBackend {
 
   async delete(keys: readonly string[], deadline: number): Promise<number> {
     const commands = chunks(keys, this.connection.isCluster ? 1 : DELETE_COUNT);
-    const deleted = await Promise.all(commands.map((chunk) => this.write(['del', ...chunk], chunk, deadline)));
+    const deleted = await together(commands.map((chunk) => this.write(['del', ...chunk], chunk, deadline)));
     return deleted.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
@@ -222,11 +223,6 @@ function changeArguments(change: Change): (string | Buffer)[] {
 
 function toBytes(reply: RedisReply): Buffer | undefined {
   return Buffer.isBuffer(reply) ? reply : undefined;
-}
-
-function chunks<T>(items: readonly T[], size: number): T[][] {
-  const count = Math.ceil(items.length / size);
-  return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
 
 /**

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { CacheBackend, Expiry, NextExpiry } from '../backend/cache-backend.js';
+import { afterAPart, together } from '../backend/writes-in-parts.js';
 import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
@@ -117,9 +118,11 @@ export class RecordWriter {
 
   /** Deletes records for as long as they have the tag, whoever rewrites them meanwhile; the number of those deleted. */
   async deleteTagged(records: readonly TaggedRecord[], tagId: string, deadline: number): Promise<number> {
-    const done = await Promise.all(records.map((record) => this.deleteOneTagged(record, tagId, deadline)));
+    const done = await together(records.map((record) => this.deleteOneTagged(record, tagId, deadline)));
     const gone = records.filter((_, i) => done[i]).map(({ id, score }) => ({ member: id, score }));
-    await this.tags.forget(tagId, gone, deadline);
+    await this.tags.forget(tagId, gone, deadline).catch((error: unknown) => {
+      throw afterAPart(error);
+    });
     return gone.length;
   }
 

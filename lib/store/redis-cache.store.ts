@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { CacheBackend } from '../backend/cache-backend.js';
+import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
 import type { Duration } from '../redis-cache.duration.js';
 import type { PutOptions, ScanOptions } from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
@@ -9,7 +10,6 @@ import { openNearCache } from './near-cache.js';
 import { RecordCodec } from './record-codec.js';
 import { RecordReader } from './record-reader.js';
 import { RecordWriter } from './record-writer.js';
-import { settleAll } from './settle-all.js';
 import { SharedLoads } from './shared-loads.js';
 import { TagIndex } from './tag-index.js';
 
@@ -103,13 +103,10 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     options?: PutOptions,
   ): Promise<void> {
     const drafts = await Promise.all(Array.from(records, ([key, value]) => this.#writer.draft(key, value, options)));
-    for (let i = 0; i < drafts.length; i += BATCH) {
+    await inTurn(chunks(drafts, BATCH), async (batch) => {
       const deadline = this.#writer.deadline();
-      await settleAll(
-        drafts.slice(i, i + BATCH).map((draft) => this.#writer.write(draft, deadline)),
-        i > 0,
-      );
-    }
+      return (await together(batch.map((draft) => this.#writer.write(draft, deadline)))).length;
+    });
   }
 
   /** Stores a value only if there is no record; of any number of callers one gets `true`. @example `if (!(await store.putIfAbsent(jti, true))) throw new ReplayError()` */
@@ -223,16 +220,12 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     return (await this.deleteMany([key])) === 1;
   }
 
-  /** Deletes records; the number of those that were there. Not one atomic step. @example `await store.deleteMany(['a', 'b']) // 2` */
+  /** Deletes records; the number of those that were there. Not one atomic step: as with `putMany`, some may be gone when it rejects. @example `await store.deleteMany(['a', 'b']) // 2` */
   async deleteMany(keys: Iterable<string>): Promise<number> {
     const distinct = [...new Set(keys)];
     const recordKeys = distinct.map((key) => this.#recordKey(key));
     for (const key of distinct) this.#loads.forget(key);
-    let deleted = 0;
-    for (let i = 0; i < recordKeys.length; i += BATCH) {
-      deleted += await this.#backend.delete(recordKeys.slice(i, i + BATCH), this.#writer.deadline());
-    }
-    return deleted;
+    return inTurn(chunks(recordKeys, BATCH), (batch) => this.#backend.delete(batch, this.#writer.deadline()));
   }
 
   /** All keys, without the namespace, sorted, each once. For many, see `scan`. @example `await store.keys({ tag: 'user:42' })` */
@@ -263,23 +256,17 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `await sessions.deleteByTag('user:42')`
    */
   async deleteByTag(tag: string): Promise<number> {
-    let deleted = 0;
     this.#loads.forgetAll();
     const tagId = this.#keyspace.tagId(tag);
-    for await (const batch of this.#tags.records(tagId, this.#writer.deadline)) {
-      deleted += await this.#writer.deleteTagged(batch, tagId, this.#writer.deadline());
-    }
-    return deleted;
+    const tagged = this.#tags.records(tagId, this.#writer.deadline);
+    return inTurn(tagged, (batch) => this.#writer.deleteTagged(batch, tagId, this.#writer.deadline()));
   }
 
   /** Deletes every record of this namespace, and nothing else; the number of them. @example `await store.clear()` */
   async clear(): Promise<number> {
-    let deleted = 0;
     this.#loads.forgetAll();
-    for await (const recordKeys of this.#backend.scan(this.#keyspace.prefix)) {
-      deleted += await this.#backend.delete(recordKeys, this.#writer.deadline());
-    }
-    return deleted;
+    const recordKeys = this.#backend.scan(this.#keyspace.prefix);
+    return inTurn(recordKeys, (batch) => this.#backend.delete(batch, this.#writer.deadline()));
   }
 
   #recordKey(key: string): string {

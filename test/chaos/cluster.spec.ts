@@ -89,6 +89,23 @@ describe('On a Cluster', () => {
     expect(await store.keys()).toHaveLength(50);
   });
 
+  it('many keys at once say unknown when a master is gone and the others have done their part', async () => {
+    const { store } = await open();
+    const keys = Array.from({ length: 200 }, (_, i) => `{${i}}`);
+    await store.putMany(keys.map((key, i) => [key, i]));
+    const [gone, ...others] = await cluster.masters();
+    const left = async () => {
+      const found = await Promise.all(others.map((node) => node.cli('KEYS', `${namespace}:*`)));
+      return (found as string[][]).flat().length;
+    };
+    const before = await left();
+    await gone?.kill9();
+    const error = await reasonOf(store.deleteMany(keys));
+    expect(await left()).toBeLessThan(before);
+    expect(error).toBeInstanceOf(CacheUnavailableError);
+    expect(error).toMatchObject({ outcome: 'unknown' });
+  });
+
   it('tags and scripts work, also after every server has forgotten the scripts', async () => {
     const { store } = await open();
     const keys = Array.from({ length: 50 }, (_, i) => `session ${i}`);
