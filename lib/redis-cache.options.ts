@@ -108,7 +108,10 @@ export interface RedisCacheModuleOptions extends CacheStoreBehavior {
   client?: Redis | Cluster;
   /** Passed on to ioredis, on top of what the url says: `tls`, `username`, … What decides about retries and queues is set by this module. */
   redis?: RedisOptions;
-  /** Asked for user name and password at every attempt to connect, so that a rotated password is picked up. */
+  /**
+   * Asked for user name and password at every attempt to connect, and when a further connection (of a Cluster, of a near cache) is
+   * refused, so that a rotated password is picked up. What it gives comes before what `url` and `redis` say.
+   */
   credentials?: () => RedisLogin | Promise<RedisLogin>;
   /** The namespace of the default store. Default: `cache`. */
   namespace?: string;

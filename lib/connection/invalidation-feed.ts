@@ -82,6 +82,7 @@ export class InvalidationFeed {
         failures = 0;
       } catch (error) {
         failures++;
+        link.renewLogin(error);
         this.report(describe(error).message);
       } finally {
         if (client && this.#trusted === client) this.distrust();
@@ -95,7 +96,8 @@ export class InvalidationFeed {
 
   /** Resolves when the feed ends. */
   private async listen(client: Redis): Promise<void> {
-    client.on('error', () => undefined); // 'end' follows
+    let reason: unknown; // the event tells it, the promise only that the connection was closed
+    client.on('error', (error) => (reason = error));
     const ended = new Promise<void>((resolve) => client.once('end', resolve));
     const beat = this.lease / 4;
     let unanswered = 0;
@@ -119,6 +121,8 @@ export class InvalidationFeed {
       this.lastProblem = undefined;
       prove();
       await ended;
+    } catch (error) {
+      throw reason ?? error;
     } finally {
       clearInterval(heartbeat);
     }

@@ -1,6 +1,8 @@
+import { performance } from 'node:perf_hooks';
 import { Cluster, Redis } from 'ioredis';
 import type { RedisOptions } from 'ioredis';
 import { CacheConfigError } from '../redis-cache.errors.js';
+import { isLoginRefused } from './redis-failures.js';
 import type { RedisAddress } from './redis-url.js';
 
 /** Who we are to Redis. */
@@ -23,6 +25,9 @@ function quickenStrings(): void {
   for (let i = 0; i < 100; i++) touch(text);
 }
 quickenStrings();
+
+/** How often new credentials are asked for while they are refused, in ms. */
+const RENEWAL_PAUSE = 1000;
 
 /** Options whose effect on keys would make records unfindable or undeletable by `keys`, `clear` and tags. */
 const UNSUPPORTED = ['keyPrefix', 'Connector', 'readOnly', 'stringNumbers'] as const;
@@ -63,7 +68,6 @@ export function createClient(
   credentials: RedisCredentials,
   connectTimeout: number,
 ): RedisClient {
-  const { username = address.username, password = address.password } = credentials;
   const common: RedisOptions = {
     keepAlive: 5000,
     // RESP2: one round trip less to connect, and nothing here needs RESP3.
@@ -71,9 +75,9 @@ export function createClient(
     disableClientInfo: true,
     ...(address.tls && { tls: {} }),
     ...(address.family !== undefined && { family: address.family }),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
+    ...loginOf(address),
     ...options,
+    ...loginOf(credentials),
     // The database is selected by RedisLink, which looks at the reply: ioredis goes on in database 0 when it is refused.
     db: 0,
     lazyConnect: true,
@@ -128,4 +132,30 @@ export function createClient(
   }
   const [endpoint] = address.endpoints;
   return untraced(new Redis({ ...endpoint, ...(address.path !== undefined && { path: address.path }), ...common }));
+}
+
+/**
+ * A client outlives its login: a Cluster connects to its nodes when they are needed, and to ask who has which slots, a near cache to
+ * listen; perhaps long after a password was rotated. Tell the function returned of a failed connection: if the login was
+ * refused it asks for credentials, with which all connections to come are made. Those there are stay.
+ */
+export function renewLogin(client: RedisClient, ask: () => Promise<RedisCredentials>): (failure: unknown) => void {
+  let login: RedisOptions = {};
+  let askedAt = -Infinity;
+  const apply = (node: Redis) => void Object.assign(node.options, login);
+  const renew = async () => {
+    login = loginOf(await ask());
+    for (const node of client instanceof Cluster ? client.nodes('all') : [client]) apply(node);
+  };
+  const told = (failure: unknown) => {
+    if (!isLoginRefused(failure) || performance.now() - askedAt < RENEWAL_PAUSE) return;
+    askedAt = performance.now();
+    renew().catch(() => undefined); // the next refusal asks again
+  };
+  if (client instanceof Cluster) client.on('+node', apply).on('node error', told);
+  return told;
+}
+
+function loginOf({ username, password }: RedisCredentials): RedisOptions {
+  return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
 }

@@ -216,10 +216,11 @@ export class RedisConnection {
     const { signal } = this.#abort;
     if (client) return RedisLink.adopt(client, signal);
     const connectWithin = Math.min(Math.max(timeout, 1000), 5000);
-    const asked = credentials && bounded((async () => credentials())(), connectWithin, signal, 'no credentials came');
-    const own = createClient(address, redis, (await asked) ?? {}, connectWithin);
+    const login =
+      credentials && (() => bounded((async () => credentials())(), connectWithin, signal, 'no credentials came'));
+    const own = createClient(address, redis, (await login?.()) ?? {}, connectWithin);
     const db = redis.db ?? address.db;
-    return RedisLink.open(own, { db, connectWithin, patience: Math.max(timeout, 100) }, signal);
+    return RedisLink.open(own, { db, connectWithin, patience: Math.max(timeout, 100), login }, signal);
   }
 
   /** The link is gone, or could not be had. */

@@ -10,6 +10,8 @@ const NOT_NOW = new Set(['LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN', 'MO
 /** Replies after which the connection leads to the wrong server, or to one that must first recover. */
 const WRONG_SERVER = new Set(['READONLY', 'LOADING', 'MASTERDOWN']);
 
+const LOGIN_REFUSED = /^(WRONGPASS|NOAUTH)|^ERR (AUTH|invalid password|Client sent AUTH)/;
+
 /** Certificate problems: the codes of Node's TLS verification, and OpenSSL's own errors. */
 const TLS_PROBLEM = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|^ERR_TLS|^ERR_OSSL|^ERR_SSL|^EPROTO$/;
 
@@ -52,6 +54,11 @@ export function replyCode(error: unknown): string | undefined {
   return error instanceof Error && error.name === 'ReplyError' ? error.message.split(' ', 1)[0] : undefined;
 }
 
+/** Whether Redis does not let us in: a password that is wrong, or not any more the right one. */
+export function isLoginRefused(error: unknown): boolean {
+  return LOGIN_REFUSED.test(describe(error).message);
+}
+
 /** Whether the connection should be made anew: it reached a replica, or a server that is not serving. */
 export function leadsToWrongServer(error: unknown): boolean {
   return WRONG_SERVER.has(replyCode(error) ?? '');
@@ -63,6 +70,9 @@ export function toCacheError(error: unknown, written: boolean): CacheCommandErro
   // Cluster: every redirection was an error reply, so the command was not carried out anywhere.
   const redirected = cause.message.startsWith('Too many Cluster redirections. Last error: ReplyError');
   const reply = replyCode(error);
+  if (reply && isLoginRefused(error)) {
+    return new CacheUnavailableError('disconnected', 'not-sent', 'Redis refused the login', { cause });
+  }
   if (reply && !NOT_NOW.has(reply)) {
     return new CacheCommandError(reply, `Redis refused the command: ${cause.message}`, { cause });
   }
@@ -82,7 +92,7 @@ export function toRefusal(error: unknown): CacheConfigError | undefined {
   const { message } = cause;
   const code = (cause as Detailed).code ?? '';
   const refused = (option: string, problem: string) => new CacheConfigError(option, problem, { cause });
-  if (/^(WRONGPASS|NOAUTH)|^ERR (AUTH|invalid password|Client sent AUTH)/.test(message)) {
+  if (LOGIN_REFUSED.test(message)) {
     return refused('url', `Redis refused the login (${message.split(' ', 1)[0]}): check user name and password`);
   }
   if (/DB index|SELECT is not allowed|NOPERM.*select/i.test(message)) {

@@ -6,7 +6,8 @@ import { Cluster, Redis } from 'ioredis';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { bounded } from './bounded.js';
 import { Pulse } from './pulse.js';
-import { untraced, type RedisClient } from './redis-client.js';
+import { renewLogin, untraced } from './redis-client.js';
+import type { RedisClient, RedisCredentials } from './redis-client.js';
 import { PendingCommand } from './redis-command.js';
 import type { RedisCommand } from './redis-command.js';
 import { replyCode } from './redis-failures.js';
@@ -29,6 +30,8 @@ interface LinkOptions {
   readonly connectWithin: number;
   /** For how long a node that owes a reply may be silent, in ms. */
   readonly patience: number;
+  /** Asks for credentials; absent: they never change. */
+  readonly login?: (() => Promise<RedisCredentials>) | undefined;
 }
 
 /**
@@ -46,6 +49,8 @@ export class RedisLink {
   /** Absent: the client is the user's. */
   readonly #own: LinkOptions | undefined;
   readonly #pulse = new Pulse((reason) => (this.#lastError = reason));
+  /** To be told of a further connection that failed. */
+  readonly renewLogin: (failure: unknown) => void;
   /** The socket that is corked until the turn of the event loop is over, and how many commands it was given. */
   #packet: { readonly stream: Redis['stream']; size: number } | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
@@ -56,6 +61,7 @@ export class RedisLink {
   private constructor(client: RedisClient, own?: LinkOptions) {
     this.#client = client;
     this.#own = own;
+    this.renewLogin = own?.login ? renewLogin(client, own.login) : () => undefined;
     // A client of ours always comes to its end; `close` may be followed by a reconnect of the user's own client.
     const endEvent = own ? 'end' : 'close';
     client.on('error', this.remember);

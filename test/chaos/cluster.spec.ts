@@ -177,6 +177,34 @@ describe('On a Cluster', () => {
     for (const reason of reasons) expect(reason).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
   }, 30_000);
 
+  it('Promise 4: a rotated password is picked up by the connections to come, and those there are stay', async () => {
+    const onAll = (...command: [string, ...string[]]) => Promise.all(cluster.nodes.map((node) => node.cli(...command)));
+    await onAll('ACL', 'SETUSER', 'app', 'on', '>first', '~*', '&*', '+@all');
+    let password = 'first';
+    const { connection, store } = await open({
+      url: cluster.url.replace(/\/\/.*@/, '//'),
+      credentials: async () => ({ username: 'app', password }),
+    });
+    const statuses: string[] = [];
+    connection.status$.subscribe((status) => statuses.push(status));
+    const keys = Array.from({ length: 100 }, (_, i) => `{${i}}`);
+    await store.putMany(keys.map((key) => [key, 1]));
+    await onAll('ACL', 'SETUSER', 'app', 'resetpass', '>second');
+    const [master, other] = await cluster.masters();
+    await master?.cli('CLIENT', 'KILL', 'USER', 'app');
+    // Known only now, as it often is.
+    const shut = await Promise.all(keys.map((key) => reasonOf(store.get(key))));
+    const refused = shut.filter((reason) => reason instanceof Error);
+    expect(refused).not.toHaveLength(0);
+    for (const reason of refused) expect(reason).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
+    password = 'second';
+    const readAll = async () => expect(await store.getMany(keys)).toEqual(keys.map(() => 1));
+    await eventually(readAll, { timeout: RECOVERY });
+    if (other) await cluster.failover(other); // to a node that was never connected to
+    await eventually(readAll, { timeout: RECOVERY });
+    expect(statuses).toEqual(['ready']);
+  }, 30_000);
+
   it('an outage of all nodes is noticed though nobody calls, and recovered from', async () => {
     const [first] = await cluster.masters();
     const url = cluster.url.replace(/127.*/, `127.0.0.1:${first?.port}`);

@@ -106,6 +106,18 @@ describe('the near cache, when something breaks', () => {
     await expectRecovered('new');
   });
 
+  it('a feed that has to log in again after the password was rotated does so with the new one', async () => {
+    let password = 'first';
+    await stage.server.cli('ACL', 'SETUSER', 'app', 'on', '>first', '~*', '&*', '+@all');
+    store = await stage.open({ ...options, credentials: () => ({ username: 'app', password }) });
+    await stage.warm(store, 'key');
+    await stage.server.cli('ACL', 'SETUSER', 'app', 'resetpass', '>second');
+    password = 'second';
+    await stage.server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub', 'USER', 'app');
+    await eventually(() => expect(stage.warnings.join()).toContain('WRONGPASS'), { timeout: 10_000 });
+    await expectRecovered('old');
+  });
+
   it('cut off from Redis, no answer is older than the lease, and then there is none', async () => {
     stage.proxy.stall();
     await writer.put('key', 'new');

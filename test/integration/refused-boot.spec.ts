@@ -123,6 +123,11 @@ describe('a boot that Redis refuses', () => {
       { url: at(guarded, 'app:right@', '/3') },
       { url, redis: { username: 'app', password: 'right' } },
       { url, credentials: () => Promise.resolve({ username: 'app', password: 'right' }) },
+      {
+        url: at(guarded, 'nobody:old@'),
+        redis: { username: 'app', password: 'old' },
+        credentials: () => ({ password: 'right' }),
+      },
     ];
     for (const options of logins) {
       expect(await CacheApp.failure(options)).toBeUndefined();

@@ -33,6 +33,14 @@ describe('what is told of an error of ioredis', () => {
     expect(describeFailure(reply(denied, 'TRACKING', 'ON', 'PREFIX')).message).toBe(denied);
   });
 
+  it.each(['NOAUTH Authentication required.', 'WRONGPASS invalid username-password pair or user is disabled.'])(
+    'is an outage if nobody was let in: %s',
+    (message) => {
+      const error = toCacheError(reply(message, KEY), true);
+      expect(error).toMatchObject({ code: 'CACHE_UNAVAILABLE', reason: 'disconnected', outcome: 'not-sent' });
+    },
+  );
+
   it('shows neither command, stack nor cause, nor what a Cluster wraps', () => {
     const inner = Object.assign(reply(`WRONGPASS ${PASSWORD}`, 'user', PASSWORD), {
       cause: VALUE,
