@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheUnavailableError } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
@@ -208,7 +209,16 @@ describe('On a Cluster', () => {
   it('an outage of all nodes is noticed though nobody calls, and recovered from', async () => {
     const [first] = await cluster.masters();
     const url = cluster.url.replace(/127.*/, `127.0.0.1:${first?.port}`);
-    const { connection, store } = await open({ url }); // of the others, replicas are never connected to
+    // Replicas are told of once they have got something, and then never connected to.
+    const { store: writer } = await open();
+    await writer.putMany(Array.from({ length: 100 }, (_, i) => [`{${i}}`, i]));
+    await eventually(async () => {
+      for (const node of cluster.nodes) {
+        for (const range of (await node.cli('CLUSTER', 'SLOTS')) as unknown[][]) expect(range).toHaveLength(4);
+      }
+    });
+    const { connection, store } = await open({ url });
+    await sleep(1500); // the application has learnt of them, too
     await Promise.all(cluster.nodes.map((node) => node.kill9()));
     await eventually(() => expect(connection.status).toBe('down'), { timeout: 10_000 });
     await heal();
