@@ -4,7 +4,7 @@ import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { CacheBackend, Change, Expiry, IndexMember, Invalidations, NextExpiry } from './cache-backend.js';
 import { ReadBatcher } from './read-batcher.js';
-import type { Fetched } from './read-batcher.js';
+import { RedisReads, toBytes } from './redis-reads.js';
 import { ADD_TO_INDEX, COMPARE_AND_SET, REMOVE_FROM_INDEX, TRIM_INDEX } from './redis-scripts.js';
 import type { RedisScript } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
@@ -26,16 +26,13 @@ const CLUSTER_CLOCK_SKEW = 5000;
 
 /** The port over Redis commands. */
 export class RedisBackend implements CacheBackend {
-  private readonly batcher = new ReadBatcher((keys, deadline) => this.fetch(keys, deadline));
+  private readonly batcher: ReadBatcher;
 
-  private readonly lastByte: string;
-
-  /** A value larger than `maxBytes` is cut off one byte later where it can be, instead of being sent to us whole. */
   constructor(
     private readonly connection: RedisConnection,
     maxBytes: number = LARGEST_VALUE,
   ) {
-    this.lastByte = String(maxBytes);
+    this.batcher = new ReadBatcher(new RedisReads(connection, maxBytes).fetch);
   }
 
   get(key: string, deadline: number): Promise<Buffer | undefined> {
@@ -126,22 +123,6 @@ export class RedisBackend implements CacheBackend {
     return this.connection.feed.watch(prefix, lease, onInvalid);
   }
 
-  /** The bytes under keys, in their order. */
-  private fetch(keys: readonly string[], deadline: number): readonly Fetched[] | Promise<readonly Fetched[]> {
-    if (keys.length > 1 && !this.connection.isCluster) return this.fetchMany(keys, deadline);
-    return keys.map((key) => this.fetchOne(key, deadline));
-  }
-
-  private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
-    const replies = await this.read(['mget', ...keys], deadline, true);
-    const found = (replies as readonly RedisReply[]).map(toBytes);
-    if (!found.includes(undefined)) return found;
-    // MGET says null of a key of another type, too: what it does not find is looked for again, unless nothing is there.
-    const missing = keys.filter((_, i) => found[i] === undefined);
-    if ((await this.read(['exists', ...missing], deadline)) === 0) return found;
-    return found.map((bytes, i) => bytes ?? this.fetchOne(keys[i] ?? '', deadline));
-  }
-
   /**
    * The pages of a SCAN over all masters. A cursor means something only to the server that gave it: when a connection is
    * lost the walk begins again on the next one, and the caller sees some elements twice.
@@ -166,20 +147,12 @@ export class RedisBackend implements CacheBackend {
     }
   }
 
-  /** GETRANGE is as fast as GET, but also says '' of a key that is not there (and may be by now): GET tells them apart. */
-  private fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
-    return this.read(['getrange', key, '0', this.lastByte], deadline, true).then((reply) => {
-      const bytes = toBytes(reply);
-      return bytes?.length === 0 ? this.read(['get', key], deadline).then(toBytes) : bytes;
-    });
-  }
-
   private get skew(): string {
     return String(this.connection.isCluster ? CLUSTER_CLOCK_SKEW : 0);
   }
 
-  private read(command: RedisCommand, deadline: number, isBatch = false): Promise<RedisReply> {
-    return this.connection.send(command, { deadline, repeatable: true, isBatch });
+  private read(command: RedisCommand, deadline: number): Promise<RedisReply> {
+    return this.connection.send(command, { deadline, repeatable: true });
   }
 
   private write(command: RedisCommand, keys: readonly string[], deadline: number): Promise<RedisReply> {
@@ -219,10 +192,6 @@ function changeArguments(change: Change): (string | Buffer)[] {
   return 'in' in change.expire
     ? ['', 'PEXPIRE', String(change.expire.in)]
     : ['', 'PEXPIREAT', String(change.expire.at)];
-}
-
-function toBytes(reply: RedisReply): Buffer | undefined {
-  return Buffer.isBuffer(reply) ? reply : undefined;
 }
 
 /**

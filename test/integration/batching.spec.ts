@@ -155,4 +155,16 @@ describe('reads of one turn of the event loop on a Cluster', () => {
     expect(await Promise.all(keys.map((key) => app.store.get(key)))).toEqual(keys.map((key) => ({ key })));
     expect(await list).toMatchObject({ reply: 'WRONGTYPE' });
   });
+
+  it('find what is there after many that found nothing', async () => {
+    const { store } = app;
+    for (let i = 0; i < 3; i++) expect(await store.get('absent')).toBeUndefined();
+    await store.put('key', 1);
+    expect(await store.getMany(['absent', 'key', 'none'])).toEqual([undefined, 1, undefined]);
+    await (await cluster.ownerOf('batch:set')).cli('SADD', 'batch:set', 'a');
+    for (let i = 0; i < 2; i++) {
+      await store.get('absent');
+      await expect(store.get('set')).rejects.toMatchObject({ reply: 'WRONGTYPE' });
+    }
+  });
 });
