@@ -15,6 +15,7 @@ const FOLLOW = Int8Array.from({ length: 256 }, (_, token) => {
 
 const FIXARRAY = 0x90;
 const FIXEXT_1 = 0xd4;
+const FIXEXT_2 = 0xd5;
 const STR_8 = 0xd9;
 const FIXEXT_4 = 0xd6;
 
@@ -55,7 +56,7 @@ export function unpackBounded(unpackr: Pick<Unpackr, 'unpackMultiple'>, bytes: U
  *
  * @throws RangeError
  */
-function assertBounded(bytes: Uint8Array): void {
+export function assertBounded(bytes: Uint8Array): void {
   const { length } = bytes;
   let claimed = 0;
   for (let at = 0; at < length;) {
@@ -97,6 +98,8 @@ function assertExtension(bytes: Uint8Array, token: number, type: number, at: num
   } else if (type === SET || type === OWN_PROTO) {
     if (arrayAt(bytes, at) === undefined) throw malformed();
   } else if (type === RECORD) {
+    // The second byte of a number, which is no token but is passed over here as one: it must be one that stands alone.
+    if (token === FIXEXT_2 && (bytes[at - 1] ?? 0) > 0x7f) throw malformed();
     assertScalars(bytes, at, Infinity);
   } else if (type === ERROR || type === REGEXP) {
     assertScalars(bytes, at, 2);

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 
@@ -162,14 +163,17 @@ export class RecordCodec {
   }
 
   private serialize(value: unknown): Uint8Array {
+    let bytes: unknown;
     try {
-      return this.settings.serializer.serialize(value);
+      bytes = this.settings.serializer.serialize(value);
     } catch (error) {
       if (error instanceof RedisCacheError) throw error;
       // What a serializer says may quote the value, so only the kind of its error is told.
       const kind = error instanceof Error ? error.name : typeof error;
       throw new CacheArgumentError(`value: the serializer of the store cannot write it (${kind})`);
     }
+    if (types.isUint8Array(bytes)) return bytes;
+    throw new CacheArgumentError('value: the serializer of the store does not give a Uint8Array (a Buffer is one)');
   }
 }
 

@@ -1,7 +1,7 @@
 import { addExtension, Packr } from 'msgpackr';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { Serializer } from '../redis-cache.options.js';
-import { OWN_PROTO, unpackBounded } from './message-pack-bounds.js';
+import { assertBounded, OWN_PROTO, unpackBounded } from './message-pack-bounds.js';
 
 class StrictPackr extends Packr {
   /** How many Maps it has come across. */
@@ -21,7 +21,9 @@ class StrictPackr extends Packr {
 
 /** An object with an own property named `__proto__` (JSON.parse makes such), which msgpackr would rename. */
 class OwnProtoObject {
-  constructor(readonly entries: [string, unknown][]) {}
+  readonly entries: [string, unknown][] = [];
+  /** All its entries are known. */
+  isComplete = false;
 }
 
 // The registry of extensions is msgpackr's own and global.
@@ -36,11 +38,24 @@ addExtension({
   },
 });
 
+addExtension({
+  Class: Promise,
+  write(this: unknown, promise: Promise<unknown>) {
+    if (this instanceof StrictPackr) throw unstorable('a promise (is an await missing?)');
+    return promise; // somebody else's msgpackr in this process goes on as before
+  },
+});
+
+/**
+ * So many shapes of objects a value may have beside Maps and cycles (see `assertExtension`). With more, msgpackr uses
+ * numbers again, and what it writes then is refused on reading.
+ */
+const MOST_SHAPES = 4000;
 const options = { structuredClone: true, copyBuffers: true, useBigIntExtension: true } as const;
 /** Writes objects as MessagePack maps: twice as fast, and what other languages expect. Nearly all values are fit for it. */
 const mapPackr = new StrictPackr({ ...options, useRecords: false, variableMapSize: true });
 /** Writes objects as an extension of msgpackr, which keeps what maps would lose: that a Map is a Map, and cycles. */
-const recordPackr = new StrictPackr({ ...options, useRecords: true });
+const recordPackr = new StrictPackr({ ...options, useRecords: true, maxOwnStructures: MOST_SHAPES });
 mapPackr.pack(new Map());
 /** Should a later msgpackr not look at that option any more, all values are written as records: no Map comes back as an object. */
 const tellsOfMaps = mapPackr.maps > 0;
@@ -70,7 +85,7 @@ export const messagePackSerializer: Serializer = {
     if (!hasMap && !mayBeUnfit(bytes)) return bytes;
     const hasProto = bytes.includes('__proto__');
     const storable = hasProto ? keepOwnProto(value, new Map()) : value;
-    if (hasMap || bytes.includes(IDENTITY)) return Buffer.concat([RECORDS, pack(recordPackr, storable)]);
+    if (hasMap || bytes.includes(IDENTITY)) return Buffer.concat([RECORDS, packRecords(storable)]);
     return hasProto ? pack(mapPackr, storable) : bytes;
   },
   deserialize(bytes) {
@@ -109,6 +124,17 @@ function pack(packr: Packr, value: unknown): Buffer {
   }
 }
 
+/** What could not be read again must not be written. */
+function packRecords(value: unknown): Buffer {
+  const bytes = pack(recordPackr, value);
+  try {
+    assertBounded(bytes);
+  } catch {
+    throw unstorable(`a Map or a cycle beside objects of more than ${MOST_SHAPES} shapes`);
+  }
+  return bytes;
+}
+
 /** Whether there may be a `__proto__` or an identity in the bytes: one quick look for both, which nearly always finds none. */
 function mayBeUnfit(bytes: Buffer): boolean {
   for (let i = 1; i < bytes.length; i++) {
@@ -126,7 +152,10 @@ function unstorable(what: string): CacheArgumentError {
 /** A copy of plain objects, arrays, Maps and Sets in which each object with an own `__proto__` is an OwnProtoObject. */
 function keepOwnProto(value: unknown, seen: Map<object, unknown>): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (seen.has(value)) return seen.get(value);
+  const known = seen.get(value);
+  // msgpackr would make its `__proto__` the prototype of what it gives back.
+  if (known instanceof OwnProtoObject && !known.isComplete) throw unstorable('an own "__proto__" amid a cycle');
+  if (known) return known;
   const remember = <T extends object>(copy: T): T => {
     seen.set(value, copy);
     return copy;
@@ -149,8 +178,9 @@ function keepOwnProto(value: unknown, seen: Map<object, unknown>): unknown {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return value;
   if (Object.hasOwn(value, '__proto__')) {
-    const copy = remember(new OwnProtoObject([]));
+    const copy = remember(new OwnProtoObject());
     for (const [key, item] of Object.entries(value)) copy.entries.push([key, keepOwnProto(item, seen)]);
+    copy.isComplete = true;
     return copy;
   }
   const copy = remember<Record<string, unknown>>({});

@@ -1,4 +1,4 @@
-import { messagePackSerializer } from 'nestjs-redis-cache-store';
+import { CacheArgumentError, messagePackSerializer } from 'nestjs-redis-cache-store';
 import { RECORDS_MARK } from '../support/hostile.js';
 
 const written = (value: unknown) => Buffer.from(messagePackSerializer.serialize(value));
@@ -39,5 +39,34 @@ describe('messagePackSerializer', () => {
     written(new Map([['a', 1]]));
     expect(() => written({ list: [new Map(), () => 1] })).toThrow('a function cannot be stored');
     expect(written({ a: 1 })).toEqual(before);
+  });
+
+  it.each([65, 500, 3990])('reads a Map beside objects of %d shapes, some of which come again', (count) => {
+    const shapes = Array.from({ length: count }, (_, i) => ({ [`k${i}`]: i }));
+    const value = [new Map(), ...shapes, { k0: 5 }, { [`k${count - 1}`]: 7 }];
+    expect(messagePackSerializer.deserialize(messagePackSerializer.serialize(value))).toEqual(value);
+  });
+
+  it('refuses what it could not read again', () => {
+    const shapes = Array.from({ length: 9000 }, (_, i) => ({ [`k${i}`]: i }));
+    expect(() => messagePackSerializer.serialize([new Map(), ...shapes, { k0: 5 }])).toThrow(CacheArgumentError);
+    const own = JSON.parse('{"__proto__":{"admin":true}}') as { self?: unknown };
+    own.self = [own];
+    expect(() => messagePackSerializer.serialize(own)).toThrow(CacheArgumentError);
+  });
+
+  it('reads a record with a number of two bytes only if the check of bounds can follow', () => {
+    const bytes = (second: number) =>
+      Buffer.concat([RECORDS_MARK, Buffer.from([0xd5, 0x72, 0x60, second, 0x91, 0xa1, 0x61, 1])]);
+    expect(messagePackSerializer.deserialize(bytes(0x7f))).toEqual({ a: 1 });
+    expect(() => messagePackSerializer.deserialize(bytes(0x80))).toThrow(RangeError);
+  });
+
+  it.each<[string, unknown]>([
+    ['a promise', Promise.resolve({ userId: 42 })],
+    ['one inside', { user: [Promise.resolve()] }],
+    ['one beside a Map', [new Map(), Promise.resolve()]],
+  ])('refuses %s, which somebody forgot to await', (_, value) => {
+    expect(() => messagePackSerializer.serialize(value)).toThrow(/await/);
   });
 });
