@@ -3,6 +3,7 @@ import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { ScanOptions } from '../redis-cache.options.js';
+import { assertOptions } from './arguments.js';
 import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
 import { freezePlainData } from './near-cache.js';
@@ -10,6 +11,8 @@ import type { NearCache } from './near-cache.js';
 import type { Decoded, RecordCodec } from './record-codec.js';
 import type { RecordWriter } from './record-writer.js';
 import type { TagIndex } from './tag-index.js';
+
+const SCAN_OPTIONS: readonly (keyof ScanOptions)[] = ['prefix', 'tag'];
 
 /** How records are read: one, extended on the way or from a local copy, or many. */
 export class RecordReader {
@@ -71,7 +74,9 @@ export class RecordReader {
   }
 
   /** The ids of records in batches, as Redis gives them; with hashed keys, `prefix` is left to the caller. */
-  async *ids({ prefix = '', tag }: ScanOptions = {}): AsyncIterable<readonly string[]> {
+  async *ids(options: ScanOptions = {}): AsyncIterable<readonly string[]> {
+    assertOptions(options, SCAN_OPTIONS);
+    const { prefix = '', tag } = options;
     if (typeof prefix !== 'string') throw new CacheArgumentError('prefix: must be a string');
     const idPrefix = this.keyspace.isReadable ? prefix : '';
     if (tag === undefined) {

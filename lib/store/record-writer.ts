@@ -5,6 +5,7 @@ import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
+import { assertOptions } from './arguments.js';
 import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
 import type { RecordCodec } from './record-codec.js';
@@ -13,6 +14,8 @@ import type { TaggedRecord, TagIndex } from './tag-index.js';
 
 /** A sliding read extends a record only when this part of its ttl has passed: one write in so many reads. */
 const SLIDE_AFTER = 1 / 10;
+
+const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'tags'];
 
 /** By so many ms indexes cover more than a running ttl, since the nodes of a Cluster differ in their clocks. */
 const SPARE = 10_000;
@@ -41,6 +44,7 @@ export class RecordWriter {
   /** Everything that can be wrong with a write is found here, before anything is sent. */
   draft(key: string, value: unknown, options: PutOptions | undefined): Draft | Promise<Draft> {
     const id = this.keyspace.id(key);
+    assertOptions(options, PUT_OPTIONS);
     const { maxAge, sliding } = this.settings;
     const tags = options?.tags === undefined ? [] : this.keyspace.tagIds(options.tags);
     const ttl = atMost(maxAge, this.ttlOf(options?.ttl));
@@ -139,6 +143,7 @@ export class RecordWriter {
 
   /** @throws CacheArgumentError */
   checkOptions(options: PutOptions | undefined): void {
+    assertOptions(options, PUT_OPTIONS);
     this.ttlOf(options?.ttl);
     if (options?.tags !== undefined) this.keyspace.tagIds(options.tags);
   }
@@ -154,6 +159,7 @@ export class RecordWriter {
 
   /** The ttl that a touch gives; `undefined`: the record's own. @throws CacheArgumentError */
   touchTtl(ttl: Duration | undefined): number | undefined {
+    if (ttl === null) throw new CacheArgumentError(`ttl: ${DURATION_RULE}`);
     if (ttl !== undefined) return this.ttlOf(ttl) ?? undefined;
     if (this.settings.ttl !== null) return undefined;
     throw new CacheArgumentError('ttl: say how long the record is to live, since the store has no default ttl');

@@ -5,6 +5,7 @@ import type { Duration } from '../redis-cache.duration.js';
 import type { PutOptions, ScanOptions } from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
 import { RecordCipher } from './encryption.js';
+import { assertFunction, assertIterable } from './arguments.js';
 import { Keyspace } from './keyspace.js';
 import { openNearCache } from './near-cache.js';
 import { RecordCodec } from './record-codec.js';
@@ -102,7 +103,10 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     records: Iterable<readonly [key: string, value: T]>,
     options?: PutOptions,
   ): Promise<void> {
-    const drafts = await Promise.all(Array.from(records, ([key, value]) => this.#writer.draft(key, value, options)));
+    assertIterable('records', records);
+    // Async, or a draft that throws at once would leave the others' rejections to nobody.
+    const check = async ([key, value]: readonly [string, T]) => this.#writer.draft(key, value, options);
+    const drafts = await Promise.all([...records].map(check));
     await inTurn(chunks(drafts, BATCH), async (batch) => {
       const deadline = this.#writer.deadline();
       return (await together(batch.map((draft) => this.#writer.write(draft, deadline)))).length;
@@ -138,6 +142,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     change: (current: T) => Replacement<T, Input>,
   ): Promise<T | undefined> {
     const id = this.#keyspace.id(key);
+    assertFunction('change', change);
     const next = async (bytes: Buffer) => {
       const current = await this.#codec.decode(id, bytes);
       if (!current) return undefined;
@@ -165,7 +170,8 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** The values of many records, in the order of the keys. @example `const [a, b] = await store.getMany(['a', 'b'])` */
   async getMany<T extends Output = Output>(keys: readonly string[]): Promise<(T | undefined)[]> {
-    const found = await this.#reader.readMany(keys.map((key) => this.#keyspace.id(key)));
+    assertIterable('keys', keys);
+    const found = await this.#reader.readMany(Array.from(keys, (key) => this.#keyspace.id(key)));
     return found.map((record) => record?.value as T | undefined);
   }
 
@@ -178,6 +184,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    */
   async getOrPut<T extends Input & Output>(key: string, load: () => T | Promise<T>, options?: PutOptions): Promise<T> {
     this.#writer.checkOptions(options);
+    assertFunction('load', load);
     const id = this.#keyspace.id(key);
     const bytes = await this.#loads.run(key, async (isCurrent) => {
       const found = await this.#reader.read(key);
@@ -222,6 +229,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Deletes records; the number of those that were there. Not one atomic step: as with `putMany`, some may be gone when it rejects. @example `await store.deleteMany(['a', 'b']) // 2` */
   async deleteMany(keys: Iterable<string>): Promise<number> {
+    assertIterable('keys', keys);
     const distinct = [...new Set(keys)];
     const recordKeys = distinct.map((key) => this.#recordKey(key));
     for (const key of distinct) this.#loads.forget(key);

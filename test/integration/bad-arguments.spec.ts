@@ -149,6 +149,49 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
     ]);
   });
 
+  const wrong = (value: unknown) => value as never;
+
+  it.each([['abc'], [{ a: 1 }], [5], [null], [undefined]])('%p, where there should be many', async (many) => {
+    await expectRefused([
+      () => store.putMany(wrong(many)),
+      () => store.getMany(wrong(many)),
+      () => store.deleteMany(wrong(many)),
+    ]);
+  });
+
+  it('an array of keys with a hole', async () => {
+    await expectRefused([() => store.getMany(Array<string>(1))]);
+  });
+
+  it.each([[1000], ['5m'], [['user:42']], [null], [{ EX: 60 }], [{ tag: 'user:42' }]])(
+    'the options %p, which would be none at all',
+    async (options) => {
+      await expectRefused([
+        () => store.put('key', 1, wrong(options)),
+        () => store.putMany([['key', 1]], wrong(options)),
+        () => store.putIfAbsent('key', 1, wrong(options)),
+        () => store.replace('key', 1, wrong(options)),
+        () => store.getOrPut('key', () => 1, wrong(options)),
+      ]);
+    },
+  );
+
+  it.each([['web:'], [null], [{ tags: ['user:42'] }]])('the options %p of a listing', async (options) => {
+    await expectRefused([
+      () => store.keys(wrong(options)),
+      () => drain(store.scan(wrong(options))),
+      () => drain(store.entries(wrong(options))),
+    ]);
+  });
+
+  it('what is no function, where there should be one', async () => {
+    await expectRefused([() => store.update('key', wrong(5)), () => store.getOrPut('key', wrong(5))]);
+  });
+
+  it('null as the ttl of a touch', async () => {
+    await expectRefused([() => store.touch('key', wrong(null))]);
+  });
+
   it('and the error shows neither the key nor the value', async () => {
     const secret = `secret-${LONG}`;
     const errors = await expectRefused([
@@ -159,6 +202,13 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.put('key', 1, { tags: [secret] }),
     ]);
     expect(inspect(errors, { depth: null, showHidden: true })).not.toContain('secret-');
+  });
+
+  it('what a serializer gives that is no Uint8Array', async () => {
+    const odd = { namespace: 'odd', serializer: { serialize: wrong(JSON.stringify), deserialize: JSON.parse } };
+    const text = await CacheApp.start({ url: server.url }, wrong(odd));
+    await expectRefused([() => text.storeOf('odd').put('key', { a: 1 })]);
+    await text.close();
   });
 
   it('and nothing has changed in the end', async () => {

@@ -43,6 +43,7 @@ describe('after its end an application', () => {
 
   const scenarios: [string, string, unknown][] = [
     ['that was used', 'used', 'value'],
+    ['that was given several bad records at once', 'badRecords', 'CacheArgumentError'],
     ['that was closed twice', 'closedTwice', 'closed'],
     ['that was compiled and never initialized', 'neverInitialized', 'compiled'],
     ['whose boot Redis refused', 'refused', 'CacheConfigError'],

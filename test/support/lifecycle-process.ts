@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { RedisCacheModule, type RedisCacheModuleOptions, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { z } from 'zod';
 import { SILENT } from './cache-app.js';
 
 const listenersOf = (emitter: EventEmitter) =>
@@ -30,6 +31,22 @@ const scenarios: Record<string, () => Promise<unknown>> = {
     for await (const key of store.scan()) void key;
     await app.close();
     return found;
+  },
+  /** Of several refusals nobody hears of all but the first, and an unhandled one would end the process. */
+  async badRecords() {
+    const app = await boot({ url, schema: z.object({ id: z.number() }) });
+    await app.init();
+    const bad: [string, unknown][] = [
+      ['a', { id: 'none' }],
+      ['', { id: 1 }],
+    ];
+    const name = await app
+      .get(RedisCacheStore)
+      .putMany(bad)
+      .catch((error: Error) => error.name);
+    await new Promise(setImmediate);
+    await app.close();
+    return name;
   },
   async closedTwice() {
     const app = await boot({ url });

@@ -1,0 +1,25 @@
+import { CacheArgumentError } from '../redis-cache.errors.js';
+
+/** A string is iterable, too, but its letters are nobody's keys. */
+export function assertIterable(name: string, value: unknown): void {
+  const isIterable = typeof value === 'object' && value !== null && Symbol.iterator in value;
+  if (!isIterable) throw new CacheArgumentError(`${name}: must be an array, or something else to iterate over`);
+}
+
+export function assertFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw new CacheArgumentError(`${name}: must be a function`);
+}
+
+/** Options that somebody meant otherwise, such as a ttl given as a number, would be none at all. */
+export function assertOptions(options: unknown, known: readonly string[]): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new CacheArgumentError(`options: must be an object with ${list(known)}`);
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new CacheArgumentError(`options: may have ${list(known)} and nothing else`);
+}
+
+function list(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(' and ');
+}
