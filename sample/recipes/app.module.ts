@@ -6,7 +6,7 @@ import { SessionGuard } from './session.guard.js';
 
 @Module({
   imports: [
-    ConfigModule.forRoot(),
+    ConfigModule.forRoot({ isGlobal: true }),
     // The connection, and the default store: inject RedisCacheStore.
     RedisCacheModule.forRootAsync({
       inject: [ConfigService],

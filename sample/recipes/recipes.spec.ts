@@ -59,6 +59,18 @@ describe('recipe', () => {
   const store = () => apps[0].get<RedisCacheStore>(RedisCacheStore);
   const ttlOf = (name: string, key: string) => apps[0].get<RedisCacheStore>(getCacheStoreToken(name)).ttl(key);
 
+  it('module: boots with REDIS_URL and nothing else', async () => {
+    process.env['REDIS_URL'] = server.url;
+    const { AppModule } = await import('./app.module.js');
+    const module = await Test.createTestingModule({ imports: [AppModule] })
+      .setLogger(SILENT)
+      .compile();
+    const app = await module.init();
+    expect(await app.get(ResetTokens).redeem(UNKNOWN)).toBeUndefined();
+    await app.close();
+    delete process.env['REDIS_URL'];
+  });
+
   describe('session guard', () => {
     const statusOf = async (authorization: string) =>
       (await request(apps[0].getHttpServer()).get('/me').set('Authorization', authorization)).status;
