@@ -32,8 +32,8 @@ export class RecordReader {
     try {
       const copy = this.near?.get(this.keyspace.isReadable ? key : this.keyspace.id(key));
       if (copy?.value) return copy.value;
-      // Bytes are decoded anew for every caller.
-      const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, copy.bytes)) : this.read(key);
+      // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
+      const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))) : this.read(key);
       return found.then((record) => record?.value);
     } catch (error) {
       return Promise.reject(error);

@@ -60,9 +60,20 @@ export class RecordWriter {
     return covered instanceof Promise ? covered.then(set) : set(covered);
   }
 
-  async writeIfAbsent({ id, bytes, ttl, tags }: Draft, deadline: number): Promise<boolean> {
+  /** Writes all at once; how many. */
+  async writeAll(drafts: readonly Draft[]): Promise<number> {
+    const deadline = this.deadline();
+    return (await together(drafts.map((draft) => this.write(draft, deadline)))).length;
+  }
+
+  /** `isWanted` is asked at the last moment. */
+  async writeIfAbsent(
+    { id, bytes, ttl, tags }: Draft,
+    deadline: number,
+    isWanted: () => boolean = () => true,
+  ): Promise<boolean> {
     const expiry = await this.tags.cover(id, tags, ttl, deadline);
-    return this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    return isWanted() && this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
   }
 
   /**

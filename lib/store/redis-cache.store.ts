@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { CacheBackend } from '../backend/cache-backend.js';
-import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
+import { chunks, inTurn } from '../backend/writes-in-parts.js';
 import type { Duration } from '../redis-cache.duration.js';
 import type { PutOptions, ScanOptions } from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
@@ -13,6 +13,7 @@ import { RecordReader } from './record-reader.js';
 import { RecordWriter } from './record-writer.js';
 import { SharedLoads } from './shared-loads.js';
 import { TagIndex } from './tag-index.js';
+import type { TaggedRecord } from './tag-index.js';
 
 /** As many records as are written or read at once by the calls for many. */
 const BATCH = 1000;
@@ -89,8 +90,13 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
   async put<T extends Input>(key: string, value: T, options?: PutOptions): Promise<void> {
+    const draft = await this.#writer.draft(key, value, options);
     this.#loads.forget(key);
-    await this.#writer.write(await this.#writer.draft(key, value, options), this.#writer.deadline());
+    try {
+      await this.#writer.write(draft, this.#writer.deadline());
+    } finally {
+      this.#loads.forget(key);
+    }
   }
 
   /**
@@ -106,16 +112,18 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     assertIterable('records', records);
     // Async, or a draft that throws at once would leave the others' rejections to nobody.
     const check = async ([key, value]: readonly [string, T]) => this.#writer.draft(key, value, options);
-    const drafts = await Promise.all([...records].map(check));
-    await inTurn(chunks(drafts, BATCH), async (batch) => {
-      const deadline = this.#writer.deadline();
-      return (await together(batch.map((draft) => this.#writer.write(draft, deadline)))).length;
-    });
+    const all = [...records];
+    const drafts = await Promise.all(all.map(check));
+    const keys = all.map(([key]) => key);
+    await this.#loads.around(keys, () => inTurn(chunks(drafts, BATCH), (batch) => this.#writer.writeAll(batch)));
   }
 
   /** Stores a value only if there is no record; of any number of callers one gets `true`. @example `if (!(await store.putIfAbsent(jti, true))) throw new ReplayError()` */
   async putIfAbsent<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
-    return this.#writer.writeIfAbsent(await this.#writer.draft(key, value, options), this.#writer.deadline());
+    const draft = await this.#writer.draft(key, value, options);
+    const isWritten = await this.#writer.writeIfAbsent(draft, this.#writer.deadline());
+    this.#loads.leave(key);
+    return isWritten;
   }
 
   /**
@@ -127,7 +135,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   async replace<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
     await this.#writer.draft(key, value, options); // says what is wrong even if there is no record
     const change = async () => ({ value });
-    return (await this.#writer.rewrite(key, change, options, this.#writer.deadline())) !== undefined;
+    const bytes = await this.#writer.rewrite(key, change, options, this.#writer.deadline());
+    this.#loads.leave(key);
+    return bytes !== undefined;
   }
 
   /**
@@ -144,12 +154,14 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     const id = this.#keyspace.id(key);
     assertFunction('change', change);
     const next = async (bytes: Buffer) => {
-      const current = await this.#codec.decode(id, bytes);
+      // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
+      const current = await this.#codec.decode(id, Buffer.from(bytes));
       if (!current) return undefined;
       const changed: unknown = change(current.value as T);
       return { value: await changed };
     };
     const bytes = await this.#writer.rewrite(key, next, undefined, this.#writer.deadline());
+    this.#loads.leave(key);
     return bytes && this.#valueOf<T>(id, bytes);
   }
 
@@ -192,18 +204,19 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
       const value = await load();
       if (value === undefined) return undefined;
       const draft = await this.#writer.draft(key, value, options);
-      if (!isCurrent() || (await this.#writer.writeIfAbsent(draft, this.#writer.deadline()))) return draft.bytes;
+      if (await this.#writer.writeIfAbsent(draft, this.#writer.deadline(), isCurrent)) return draft.bytes;
+      if (!isCurrent()) return draft.bytes;
       return (await this.#reader.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
     });
     // T says whether `undefined` is a possible result of `load`.
-    return (bytes && (await this.#valueOf<T>(id, bytes))) as T;
+    return (bytes && (await this.#valueOf<T>(id, Buffer.from(bytes)))) as T;
   }
 
   /** Reads a record and deletes it in one atomic step: a one-time token is redeemed at most once. @example `const reset = await tokens.take<Reset>(token)` */
   async take<T extends Output = Output>(key: string): Promise<T | undefined> {
     const id = this.#keyspace.id(key);
-    this.#loads.forget(key);
-    const bytes = await this.#backend.take(this.#keyspace.recordKey(id), this.#writer.deadline());
+    const recordKey = this.#keyspace.recordKey(id);
+    const bytes = await this.#loads.around([key], () => this.#backend.take(recordKey, this.#writer.deadline()));
     return bytes && this.#valueOf<T>(id, bytes);
   }
 
@@ -232,8 +245,8 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     assertIterable('keys', keys);
     const distinct = [...new Set(keys)];
     const recordKeys = distinct.map((key) => this.#recordKey(key));
-    for (const key of distinct) this.#loads.forget(key);
-    return inTurn(chunks(recordKeys, BATCH), (batch) => this.#backend.delete(batch, this.#writer.deadline()));
+    const remove = (batch: readonly string[]) => this.#backend.delete(batch, this.#writer.deadline());
+    return this.#loads.around(distinct, () => inTurn(chunks(recordKeys, BATCH), remove));
   }
 
   /** All keys, without the namespace, sorted, each once. For many, see `scan`. @example `await store.keys({ tag: 'user:42' })` */
@@ -264,17 +277,17 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `await sessions.deleteByTag('user:42')`
    */
   async deleteByTag(tag: string): Promise<number> {
-    this.#loads.forgetAll();
     const tagId = this.#keyspace.tagId(tag);
     const tagged = this.#tags.records(tagId, this.#writer.deadline);
-    return inTurn(tagged, (batch) => this.#writer.deleteTagged(batch, tagId, this.#writer.deadline()));
+    const remove = (batch: readonly TaggedRecord[]) => this.#writer.deleteTagged(batch, tagId, this.#writer.deadline());
+    return this.#loads.around(undefined, () => inTurn(tagged, remove));
   }
 
   /** Deletes every record of this namespace, and nothing else; the number of them. @example `await store.clear()` */
   async clear(): Promise<number> {
-    this.#loads.forgetAll();
     const recordKeys = this.#backend.scan(this.#keyspace.prefix);
-    return inTurn(recordKeys, (batch) => this.#backend.delete(batch, this.#writer.deadline()));
+    const remove = (batch: readonly string[]) => this.#backend.delete(batch, this.#writer.deadline());
+    return this.#loads.around(undefined, () => inTurn(recordKeys, remove));
   }
 
   #recordKey(key: string): string {

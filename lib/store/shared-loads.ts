@@ -21,7 +21,21 @@ export class SharedLoads {
     return load.result;
   }
 
-  /** The record was written or deleted: what is being loaded for it is out of date, and must not be stored over that. */
+  /**
+   * Carries out a write or a deletion of these keys (absent: of any). What is being loaded for them is out of date: it must not be
+   * stored over that, and nobody may join it who comes after the write was acknowledged.
+   */
+  async around<T>(keys: readonly string[] | undefined, write: () => Promise<T>): Promise<T> {
+    const forgetAll = () => (keys ?? [...this.running.keys()]).forEach((key) => this.forget(key));
+    forgetAll();
+    try {
+      return await write();
+    } finally {
+      forgetAll();
+    }
+  }
+
+  /** What `around` does before and after. */
   forget(key: string): void {
     const load = this.running.get(key);
     if (!load) return;
@@ -29,7 +43,8 @@ export class SharedLoads {
     this.running.delete(key);
   }
 
-  forgetAll(): void {
-    for (const key of this.running.keys()) this.forget(key);
+  /** Lets nobody join what is being loaded, which is stored all the same, if there is still no record. */
+  leave(key: string): void {
+    this.running.delete(key);
   }
 }

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheArgumentError } from 'nestjs-redis-cache-store';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { z } from 'zod';
 import type { Stage } from '../support/stage.js';
 import { expectTtl, HOUR, hundred } from './auth-contract.js';
 
@@ -122,6 +124,60 @@ export function describeLoads(name: string, open: () => Promise<Stage>): void {
       lonely.end('out of date');
       await last;
       expect(await store.has('key')).toBe(false);
+    });
+
+    it.each<[string, (store: RedisCacheStore) => Promise<unknown>]>([
+      ['delete', (s) => s.delete('key')],
+      ['take', (s) => s.take('key')],
+      ['deleteByTag', (s) => s.deleteByTag('user:42')],
+      ['clear', (s) => s.clear()],
+    ])('what was loaded just before %s, and is being stored, is not stored over it', async (_, remove) => {
+      for (let turns = 0; turns < 12; turns++) {
+        const load = new Load<string>();
+        const result = store.getOrPut('key', load.load, { tags: ['user:42'] });
+        await load.running;
+        load.end('out of date');
+        for (let i = 0; i < turns; i++) await Promise.resolve();
+        await remove(store);
+        await result;
+        expect(await store.has('key')).toBe(false);
+      }
+    });
+
+    it.each<[string, (store: RedisCacheStore) => Promise<unknown>, unknown]>([
+      ['put', (s) => s.put('key', 'new'), 'new'],
+      ['putMany', (s) => s.putMany([['key', 'new']]), 'new'],
+      ['replace', (s) => s.replace('key', 'new'), 'new'],
+      ['update', (s) => s.update('key', () => 'new'), 'new'],
+      ['delete', (s) => s.delete('key'), 'loaded'],
+      ['take', (s) => s.take('key'), 'loaded'],
+      ['deleteByTag', (s) => s.deleteByTag('user:42'), 'loaded'],
+      ['clear', (s) => s.clear(), 'loaded'],
+    ])('nobody who comes after %s gets what was read before', async (_, write, expected) => {
+      const slow = z.string().refine(() => sleep(5, true));
+      for (const options of [{ sliding: true }, { schema: slow }]) {
+        const careful = await stage.open({ ttl: '1h', ...options });
+        await careful.put('key', 'old', { tags: ['user:42'] });
+        await careful.touch('key', '10m'); // a read extends it, which takes a while
+        const written = write(careful);
+        const early = careful.getOrPut('key', () => 'early');
+        await written;
+        expect([expected, 'early']).toContain(await careful.getOrPut('key', () => 'loaded'));
+        await early;
+        await careful.clear();
+      }
+    });
+
+    it('each caller has bytes of its own, also of a serializer that gives them out as they are; so has update', async () => {
+      const serializer = { serialize: (value: unknown) => value as Buffer, deserialize: (bytes: Uint8Array) => bytes };
+      const raw = await stage.open<RedisCacheStore<Buffer>>({ serializer });
+      const loaded = await hundred(() => raw.getOrPut('key', () => Buffer.from('abc')));
+      for (const bytes of loaded) {
+        expect(String(bytes)).toBe('abc');
+        bytes.fill('-');
+      }
+      await raw.update('key', (bytes) => bytes.fill('x', 0, 1));
+      expect(String(await raw.get('key'))).toBe('xbc');
     });
 
     it('what put stores while it loads stays', async () => {

@@ -28,6 +28,15 @@ describe('records in a near cache', () => {
     expect(await isKept('a')).toBe(false); // it was the oldest when b came back
   });
 
+  it('are the caller’s own where a serializer gives its bytes out as they are', async () => {
+    const serializer = { serialize: (value: unknown) => value as Buffer, deserialize: (bytes: Uint8Array) => bytes };
+    const store = await stage.open({ nearCache, serializer });
+    await store.put('key', Buffer.from('abc'));
+    await stage.warm(store, 'key');
+    (await store.get<Buffer>('key'))?.fill('-');
+    expect(String(await store.get('key'))).toBe('abc');
+  });
+
   it('are handed out deeply frozen where they are plain data, the same to every caller', async () => {
     const store = await stage.open({ nearCache });
     const session = { user: { id: 42, roles: ['admin', { of: 'shop' }] }, none: null };
