@@ -29,7 +29,7 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
   onCorrupt?: 'throw' | 'miss';
   /** `true`: a successful `get` gives a record its full ttl again. Needs a `ttl`. */
   sliding?: boolean;
-  /** The oldest a record may get, whatever extends it. */
+  /** The oldest a record may get, whatever extends it. Reads do not extend one from before the option was set, of which nobody knows the age. */
   maxAge?: Duration;
   /** Local copies of records, kept coherent by Redis itself; see {@link NearCacheOptions}. Default: off. */
   nearCache?: boolean | NearCacheOptions;

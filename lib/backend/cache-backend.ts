@@ -8,7 +8,11 @@ export type Expiry = { readonly in: number } | { readonly at: number } | 'never'
 export type NextExpiry = Expiry | { readonly keepUpTo: number };
 
 /** What to do with a record whose bytes are still the expected ones. */
-export type Change = { readonly set: Buffer; readonly expiry: NextExpiry } | { readonly expire: Expiry } | 'delete';
+export type Change =
+  | { readonly set: Buffer; readonly expiry: NextExpiry }
+  /** `ifLeft`: only if the record has at most so many ms left, so that nobody has extended it since it had as many. */
+  | { readonly expire: Expiry; readonly ifLeft?: number }
+  | 'delete';
 
 /**
  * The port: what the store needs of a place that keeps bytes. It knows nothing of values, records or namespaces.
@@ -36,7 +40,7 @@ export interface CacheBackend {
 
   /**
    * Does `change` if the bytes are exactly `expected`, in one atomic step; `false` if they are others, or absent, or live on
-   * beyond `keepUpTo`.
+   * beyond `keepUpTo` or `ifLeft`.
    */
   compareAndSet(key: string, expected: Buffer, change: Change, deadline: number): Promise<boolean>;
 

@@ -48,8 +48,10 @@ export class MemoryBackend implements CacheBackend {
     const entry = this.find(key);
     if (!entry?.bytes.equals(expected)) return false;
     if (change === 'delete') return this.entries.delete(key);
-    if ('expire' in change) this.write(key, entry.bytes, change.expire);
-    else if (change.expiry === 'never' || !('keepUpTo' in change.expiry)) this.write(key, change.set, change.expiry);
+    if ('expire' in change) {
+      if ((timeLeft(entry) ?? Infinity) > (change.ifLeft ?? Infinity)) return false;
+      this.write(key, entry.bytes, change.expire);
+    } else if (change.expiry === 'never' || !('keepUpTo' in change.expiry)) this.write(key, change.set, change.expiry);
     else if (entry.expiresAt > change.expiry.keepUpTo) return false;
     else this.write(key, change.set, { at: entry.expiresAt });
     return true;

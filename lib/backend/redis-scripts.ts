@@ -13,17 +13,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
 /**
- * KEYS: record. ARGV: expected bytes, the moment until which it may live at most or '', command, its arguments after the key.
- * → 1 if done, 0 if the bytes are others, or live on for longer.
+ * KEYS: record. ARGV: expected bytes, the moment until which it may live at most or '', the ms that it may have left at most or '',
+ * command, its arguments after the key. → 1 if done, 0 if the bytes are others, or live on for longer.
  */
 export const COMPARE_AND_SET = script(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] ~= '' then
+if ARGV[2] ~= '' or ARGV[3] ~= '' then
   local left = redis.call('PTTL', KEYS[1])
   ${CLOCK}
-  if left < 0 or now + left > tonumber(ARGV[2]) then return 0 end
+  if left < 0 or now + left > (tonumber(ARGV[2]) or math.huge) or left > (tonumber(ARGV[3]) or math.huge) then return 0 end
 end
-redis.call(ARGV[3], KEYS[1], unpack(ARGV, 4))
+redis.call(ARGV[4], KEYS[1], unpack(ARGV, 5))
 return 1
 `);
 

@@ -182,16 +182,19 @@ function expiryArguments(expiry: NextExpiry): string[] {
 }
 
 function changeArguments(change: Change): (string | Buffer)[] {
-  if (change === 'delete') return ['', 'DEL'];
+  if (change === 'delete') return ['', '', 'DEL'];
   if ('set' in change) {
     const { set, expiry } = change;
     const isLimited = expiry !== 'never' && 'keepUpTo' in expiry && expiry.keepUpTo !== Infinity;
-    return [isLimited ? String(expiry.keepUpTo) : '', 'SET', set, ...expiryArguments(expiry)];
+    return [isLimited ? String(expiry.keepUpTo) : '', '', 'SET', set, ...expiryArguments(expiry)];
   }
-  if (change.expire === 'never') return ['', 'PERSIST'];
-  return 'in' in change.expire
-    ? ['', 'PEXPIRE', String(change.expire.in)]
-    : ['', 'PEXPIREAT', String(change.expire.at)];
+  const { expire, ifLeft = '' } = change;
+  const command = expire === 'never' ? ['PERSIST'] : expirationOf(expire);
+  return ['', String(ifLeft), ...command];
+}
+
+function expirationOf(expire: Exclude<Expiry, 'never'>): string[] {
+  return 'in' in expire ? ['PEXPIRE', String(expire.in)] : ['PEXPIREAT', String(expire.at)];
 }
 
 /**

@@ -106,7 +106,9 @@ export class RecordCodec {
     const decoded = await reading;
     const result = await this.settings.schema?.['~standard'].validate(decoded.value);
     if (!result) return decoded;
-    if (!result.issues) return { ...decoded, value: result.value };
+    if (!result.issues && result.value !== undefined) return { ...decoded, value: result.value };
+    if (!result.issues)
+      throw new CacheCorruptError('the schema of the store makes the record undefined, as if it were absent');
     throw new CacheCorruptError(`the record does not match the schema of the store: ${places(result.issues)}`);
   }
 

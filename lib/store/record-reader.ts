@@ -14,6 +14,11 @@ import type { TagIndex } from './tag-index.js';
 
 const SCAN_OPTIONS: readonly (keyof ScanOptions)[] = ['prefix', 'tag'];
 
+interface ReadBytes {
+  readonly bytes: Buffer;
+  readonly ttl: number | null;
+}
+
 /** How records are read: one, extended on the way or from a local copy, or many. */
 export class RecordReader {
   constructor(
@@ -52,7 +57,7 @@ export class RecordReader {
     const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
     const found = record && (await this.codec.decode(id, record.bytes));
     if (record && found && this.writer.slideDueIn(found.header, record.ttl) <= 0) {
-      await this.slide(id, record.bytes, deadline);
+      await this.slide(id, record, found, deadline);
     }
     return found;
   }
@@ -121,7 +126,7 @@ export class RecordReader {
         ? { value: Promise.resolve(found.value) }
         : { bytes: Buffer.from(found.bytes) };
       near.keep(flight, { id, ...copy, until, usedAt: performance.now() });
-      if (slideIn <= 0) await this.slide(id, record.bytes, deadline);
+      if (slideIn <= 0) await this.slide(id, record, found, deadline);
       return found;
     } finally {
       near.end(id, flight);
@@ -129,9 +134,9 @@ export class RecordReader {
   }
 
   /** A read whose extension is refused or lost was a good read; the record lives on for its running ttl. */
-  private async slide(id: string, bytes: Buffer, deadline: number): Promise<void> {
+  private async slide(id: string, { bytes, ttl }: ReadBytes, { header }: Decoded, deadline: number): Promise<void> {
     try {
-      await this.writer.extend(id, undefined, deadline, bytes);
+      if (ttl !== null) await this.writer.slide(id, bytes, header, ttl, deadline);
     } catch (error) {
       if (!(error instanceof CacheCommandError || error instanceof CacheUnavailableError)) throw error;
     }

@@ -102,7 +102,8 @@ export class RecordWriter {
       const tags = newTags ?? header.tags ?? [];
       const ttl = newTtl === undefined ? undefined : this.withinAge(newTtl, header);
       const slidingTtl = ttl !== undefined && this.settings.sliding ? ttl : header.ttl;
-      const next = await this.codec.encode(key, id, changed.value, { ...header, tags, ttl: slidingTtl });
+      const { createdAt = this.settings.maxAge === undefined ? undefined : Date.now() } = header;
+      const next = await this.codec.encode(key, id, changed.value, { createdAt, tags, ttl: slidingTtl });
       deadline += performance.now() - begun;
       const expiry = await this.nextExpiry(id, ttl, newTags, tags, deadline);
       if (expiry === undefined) return undefined;
@@ -125,8 +126,16 @@ export class RecordWriter {
     }
   }
 
+  /** Gives a record that was read with `left` ms to live its own ttl again, unless somebody has changed or extended it since. */
+  async slide(id: string, bytes: Buffer, header: RecordHeader, left: number, deadline: number): Promise<void> {
+    const expiry = await this.tags.cover(id, header.tags ?? [], this.withinAge(this.fullTtl(header), header), deadline);
+    await this.backend.compareAndSet(this.keyspace.recordKey(id), bytes, { expire: expiry, ifLeft: left }, deadline);
+  }
+
   /** In how many ms a record with `left` ms to live has used up so much of its ttl that a read extends it. */
   slideDueIn(header: RecordHeader, left: number | null): number {
+    // How old it is nobody knows: it was written before there was a `maxAge`.
+    if (this.settings.maxAge !== undefined && header.createdAt === undefined) return Infinity;
     const full = this.withinAge(this.fullTtl(header), header);
     return left === null || full === null ? Infinity : left - full * (1 - SLIDE_AFTER);
   }
@@ -145,6 +154,8 @@ export class RecordWriter {
     const member = { member: record.id, score: record.score };
     for (let found: TaggedRecord | undefined = record; found;) {
       const recordKey = this.keyspace.recordKey(found.id);
+      // Cut off on its way, it cannot be compared; of this store it is no readable record anyway.
+      if (found.bytes.length > this.settings.maxBytes) return (await this.backend.delete([recordKey], deadline)) === 1;
       if (await this.backend.compareAndSet(recordKey, found.bytes, 'delete', deadline)) return true;
       this.assertTimeLeft(deadline);
       found = await this.tags.find(member, tagId, deadline);

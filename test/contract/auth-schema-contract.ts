@@ -62,6 +62,15 @@ export function describeSchemas(name: string, open: () => Promise<Stage>): void 
     afterEach(() => stage.clean());
     afterAll(() => stage?.stop());
 
+    it('a record that a schema makes undefined is corrupt, and not absent', async () => {
+      const schema = z.number().transform((n) => (n > 1 ? n : undefined));
+      const odd = await stage.open({ schema });
+      await odd.put('key', 1);
+      expect(await odd.has('key')).toBe(true);
+      await expect(odd.get('key')).rejects.toThrow(CacheCorruptError);
+      await expect(odd.getOrPut('key', () => 2)).rejects.toThrow(CacheCorruptError);
+    });
+
     describe.each(SCHEMAS)('with %s', (_, schema) => {
       let store: CacheStoreOf<SessionSchema>;
       beforeEach(async () => (store = await stage.open({ namespace: 'session', ttl: '1h', schema })));

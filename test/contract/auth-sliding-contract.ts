@@ -71,6 +71,19 @@ export function describeSliding(name: string, open: () => Promise<Stage>): void 
       await expectTtl(store, 'key', HOUR);
     });
 
+    it('a get never takes back what a touch gives at the same moment', async () => {
+      const store = await stage.open({ ttl: '1h', sliding: true });
+      for (let steps = 0; steps < 5; steps++) {
+        await store.put('key', 1);
+        await store.touch('key', '50m');
+        const read = store.get('key'); // which extends it
+        for (let i = 0; i < steps; i++) await store.has('another');
+        expect(await store.touch('key', '24h')).toBe(true);
+        expect(await read).toBe(1);
+        await expectTtl(store, 'key', 24 * HOUR);
+      }
+    });
+
     it('a get never shortens what a touch has given', async () => {
       const store = await stage.open({ ttl: '1h', sliding: true });
       await store.put('key', 1);

@@ -214,6 +214,19 @@ export function describeBackend(name: string, open: () => Promise<OpenBackend>, 
         expect(await backend.getWithTtl(key, soon())).toEqual({ bytes: ONE, ttl: null });
       });
 
+      it('gives a new ttl only if the record has no more left than it may, and eternity is more', async () => {
+        const key = freshKey();
+        const extend = (ifLeft: number) => backend.compareAndSet(key, ONE, { expire: { in: 90_000 }, ifLeft }, soon());
+        await backend.set(key, ONE, { in: 60_000 }, soon());
+        expect(await extend(50_000)).toBe(false);
+        expectTtl(await backend.ttl(key, soon()), 60_000);
+        expect(await extend(60_000)).toBe(true);
+        expectTtl(await backend.ttl(key, soon()), 90_000);
+        await backend.set(key, ONE, 'never', soon());
+        expect(await extend(60_000)).toBe(false);
+        expect(await backend.ttl(key, soon())).toBeNull();
+      });
+
       it('is one atomic step: of concurrent changes of the same bytes exactly one is done', async () => {
         const key = freshKey();
         await backend.set(key, ONE, 'never', soon());

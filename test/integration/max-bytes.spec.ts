@@ -38,6 +38,18 @@ describe('maxBytes', () => {
     return (await total()) - before;
   }
 
+  it('does not keep deleteByTag from a record that a process with a higher limit has written', async () => {
+    const [high, low] = await Promise.all(
+      [MAX, 1000].map((maxBytes) => CacheApp.start({ url: server.url, maxBytes, timeout: 1000 })),
+    );
+    for (const count of [1, 3]) {
+      for (let i = 0; i < count; i++) await high?.store.put(`key ${i}`, 'x'.repeat(5000), { tags: ['user:42'] });
+      expect(await low?.store.deleteByTag('user:42')).toBe(count);
+      expect(await high?.store.keys()).toEqual([]);
+    }
+    await Promise.all([high?.close(), low?.close()]);
+  });
+
   it('refuses what is too large before anything is sent, whoever writes it', async () => {
     await store.put('key', 'small');
     const large = Buffer.alloc(MAX);
