@@ -31,9 +31,9 @@ export class RecordCodec {
       throw new CacheArgumentError(`value: ${typeof value} cannot be stored (null can)`);
     }
     const { schema } = this.settings;
-    return schema
-      ? this.check(schema, value).then(() => this.write(key, id, value, header))
-      : this.write(key, id, value, header);
+    // At once, so that what is checked is what is stored, whatever the caller does with the value meanwhile.
+    const bytes = this.write(key, id, value, header);
+    return schema ? this.check(schema, value).then(() => bytes) : bytes;
   }
 
   private async check(schema: StandardSchemaV1, value: unknown): Promise<void> {

@@ -71,6 +71,15 @@ export function describeSchemas(name: string, open: () => Promise<Stage>): void 
       await expect(odd.getOrPut('key', () => 2)).rejects.toThrow(CacheCorruptError);
     });
 
+    it('what is checked is stored, whatever becomes of the value meanwhile', async () => {
+      const checked = await stage.open({ schema: z.object({ n: z.number() }) });
+      const value: { n: unknown } = { n: 1 };
+      const written = checked.put('key', value);
+      value.n = 'bad';
+      await written;
+      expect(await checked.get('key')).toEqual({ n: 1 });
+    });
+
     describe.each(SCHEMAS)('with %s', (_, schema) => {
       let store: CacheStoreOf<SessionSchema>;
       beforeEach(async () => (store = await stage.open({ namespace: 'session', ttl: '1h', schema })));
