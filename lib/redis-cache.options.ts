@@ -23,7 +23,10 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
   ttl?: Duration;
   /** Default: MessagePack ({@link messagePackSerializer}), or what `forRoot` says. */
   serializer?: Serializer;
-  /** A Standard Schema (zod, valibot, arktype, …) that values are checked with on writing and on reading. */
+  /**
+   * A Standard Schema (zod, valibot, arktype, …) that values are checked with on writing and on reading. What is stored is what was
+   * put: defaults, transforms and the removal of unknown properties happen on reading, each time.
+   */
   schema?: Schema;
   /** A record that is corrupt or fails the schema: `throw` (default) a CacheCorruptError, or log a warning and call it a `miss`. */
   onCorrupt?: 'throw' | 'miss';
@@ -60,7 +63,7 @@ export type EncryptionKey = string | Uint8Array;
  *
  * @example
  * ```ts
- * RedisCacheModule.forRoot({ encryption: { keys: [process.env.CACHE_KEY, process.env.OLD_CACHE_KEY] } });
+ * RedisCacheModule.forRoot({ encryption: { keys: [config.getOrThrow('CACHE_KEY')] } });
  * ```
  */
 export interface EncryptionOptions {

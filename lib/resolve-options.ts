@@ -157,6 +157,7 @@ function resolveNearCache(
 ): StoreSettings['nearCache'] {
   if (option === undefined || option === false) return undefined;
   ensure(option === true || isObject(option), 'nearCache', 'must be true, false or an object');
+  if (option !== true) assertKnown(option, { lease: true, maxEntries: true }, 'nearCache.');
   const { maxEntries = 10_000, lease: leaseOption = 2000 } = option === true ? {} : option;
   const lease = toMilliseconds(leaseOption);
   ensure(isWholeNumber(maxEntries, 2 ** 24), 'nearCache.maxEntries', 'must be a whole number from 1 to 16777216');
@@ -185,11 +186,11 @@ function duration(option: string, value: unknown, longest = Infinity): number | 
 }
 
 /** A mistyped option would silently mean its default, such as "never expires". */
-function assertKnown(options: unknown, known: Readonly<Record<string, true>>): void {
+function assertKnown(options: unknown, known: Readonly<Record<string, true>>, within = ''): void {
   if (!isObject(options)) throw new CacheConfigError('options', 'must be an object');
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
   if (unknown) {
-    throw new CacheConfigError(unknown, `is unknown; the options are ${Object.keys(known).join(', ')}`);
+    throw new CacheConfigError(within + unknown, `is unknown; the options are ${Object.keys(known).join(', ')}`);
   }
 }
 

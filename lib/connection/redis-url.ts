@@ -43,6 +43,10 @@ const MEMORY: RedisAddress = { kind: 'memory', endpoints: [], tls: false, db: 0 
  * @throws CacheConfigError naming the part that is wrong
  */
 export function parseRedisUrl(url: string): RedisAddress {
+  // A host comes before the first of these, so what stands before an @ behind it is a login with such a character.
+  if (!/^unix:/i.test(url) && /^[a-z-]+:\/\/[^/?#]*[/?#].*@/i.test(url)) {
+    throw invalid('has a "/", "?" or "#" in its login: write user name and password with encodeURIComponent');
+  }
   if (url === 'memory:' || url === 'memory://') return MEMORY;
   const parts = /^([a-z-]+):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i.exec(url);
   const scheme = parts?.[1] && Object.hasOwn(SCHEMES, parts[1].toLowerCase()) && SCHEMES[parts[1].toLowerCase()];

@@ -240,6 +240,10 @@ function parseKeys(options: EncryptionOptions | undefined | null): readonly Buff
   if (!Array.isArray(keys) || keys.length === 0) {
     throw new CacheConfigError('encryption.keys', 'must be an array with the key for new records, then older ones');
   }
+  // A mistyped `hashKey` would only tell once the oldest key is dropped.
+  if (Object.keys(options ?? {}).some((name) => name !== 'keys' && name !== 'hashKey')) {
+    throw new CacheConfigError('encryption', 'may have "keys" and "hashKey", and nothing else');
+  }
   return keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key));
 }
 

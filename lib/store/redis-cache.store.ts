@@ -22,7 +22,7 @@ const BATCH = 1000;
 export type Replacement<T, Input> = unknown extends Input ? T | Promise<T> : Input | Promise<Input>;
 
 /**
- * The type of a store with a schema: what `get` gives and `put` takes follow from it.
+ * The type of a store with a schema: what `get` gives and `put` takes follow from it. (Of the default store: `@Inject(RedisCacheStore)`.)
  *
  * @example
  * ```ts

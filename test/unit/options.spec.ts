@@ -97,6 +97,13 @@ describe('a wrong option', () => {
     await expectRefused(option, RedisCacheModule.forRootAsync({ useFactory }));
   });
 
+  it('is one that does not exist, inside of another', async () => {
+    await expectRefused('nearCache.leas', forRoot({ nearCache: { leas: '1s' } }));
+    const encryption = { keys: ['0'.repeat(64)], hashkey: '1'.repeat(64) };
+    await expectRefused('encryption', forRoot({ encryption }));
+    await expectRefused('encryption', forRoot({ encryption: () => encryption }));
+  });
+
   it.each(misspelt)('is one that does not exist: %j, which would silently mean its default', async (option) => {
     const options = Object.fromEntries([[option, '30m']]);
     // `__proto__` as a property of its own, which a spread would turn into the prototype.

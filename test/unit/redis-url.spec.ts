@@ -119,6 +119,12 @@ const unreadable = [
 ];
 
 describe('the url', () => {
+  it.each(['#', '/', '?'])('with a bare %s in its password tells to encode it', (sign) => {
+    expect(() => parseRedisUrl(`redis://:p${sign}w@localhost:6379/0`)).toThrow(/encodeURIComponent/);
+    expect(parseRedisUrl(`redis://:${encodeURIComponent(`p${sign}w`)}@h`)).toMatchObject({ password: `p${sign}w` });
+    expect(parseRedisUrl('unix:///run/redis@1.sock')).toMatchObject({ path: '/run/redis@1.sock' });
+  });
+
   it.each(readable)('%s says where Redis is', (url, address) => {
     expect(parseRedisUrl(url)).toEqual(address);
   });
