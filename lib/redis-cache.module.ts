@@ -7,12 +7,14 @@ import type {
   OnApplicationShutdown,
   OnModuleInit,
 } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { filter, take } from 'rxjs';
 import type { CacheBackend } from './backend/cache-backend.js';
 import { MemoryBackend } from './backend/memory.backend.js';
 import { RedisBackend } from './backend/redis.backend.js';
 import { RedisConnection } from './connection/redis-connection.js';
 import { checkServer } from './connection/self-check.js';
+import { CacheConfigError } from './redis-cache.errors.js';
 import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.options.js';
 import { getCacheStoreToken } from './redis-cache.options.js';
 import { resolveConnection, resolveDefaultStore, resolveMaxBytes, resolveStore } from './resolve-options.js';
@@ -28,7 +30,8 @@ import { RedisCacheStore } from './store/redis-cache.store.js';
  * @example
  * ```ts
  * class CacheConfig implements RedisCacheOptionsFactory {
- *   createRedisCacheOptions() { return { url: process.env.REDIS_URL, namespace: 'session' }; }
+ *   constructor(private readonly config: ConfigService) {}
+ *   createRedisCacheOptions() { return { url: this.config.getOrThrow<string>('REDIS_URL'), namespace: 'session' }; }
  * }
  * ```
  */
@@ -158,8 +161,18 @@ class RedisCacheRuntime {
   exports: [RedisCacheRuntime],
 })
 class RedisCacheCoreModule extends root.ConfigurableModuleClass implements OnModuleInit, OnApplicationShutdown {
-  constructor(@Inject(RedisCacheRuntime) private readonly runtime: RedisCacheRuntime) {
+  constructor(
+    @Inject(RedisCacheRuntime) private readonly runtime: RedisCacheRuntime,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
     super();
+    // Which of two connections a store of `forFeature` gets would be anybody's guess.
+    const roots = [...modules.values()].filter(({ metatype }) => metatype === RedisCacheCoreModule);
+    if (roots.length === 1) return;
+    throw new CacheConfigError(
+      'forRoot',
+      'was called more than once: call it in the root module, and forFeature for more stores',
+    );
   }
 
   /** No I/O happens before this: `compile()` without `init()` opens nothing. */

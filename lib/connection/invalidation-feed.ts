@@ -83,7 +83,7 @@ export class InvalidationFeed {
       } catch (error) {
         failures++;
         link.renewLogin(error);
-        this.report(describe(error).message);
+        if (!link.hasEnded) this.report(describe(error).message);
       } finally {
         if (client && this.#trusted === client) this.distrust();
         if (client?.status !== 'end') client?.disconnect();

@@ -83,6 +83,12 @@ describe('the module', () => {
       expect(sessions).toBe(app?.get(RedisCacheStore));
     });
 
+    it('is refused a second time: whose connection a further store gets would be anybody’s guess', async () => {
+      const other = featureModule([RedisCacheModule.forRoot({ ...MEMORY, isGlobal: false })]);
+      const error = boot([RedisCacheModule.forRoot(MEMORY), other]);
+      await expect(error).rejects.toMatchObject({ code: 'CACHE_CONFIG', option: 'forRoot' });
+    });
+
     it('is found by forFeature in any module, global or not', async () => {
       const feature = featureModule([RedisCacheModule.forFeature({ namespace: 'reset-token' })], PasswordReset);
       const root = RedisCacheModule.forRoot({ ...MEMORY, isGlobal: false });

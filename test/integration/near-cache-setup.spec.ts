@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Module } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { Cluster } from 'ioredis';
@@ -60,6 +61,16 @@ describe('a near cache', () => {
   it('opens nothing where no store has one', async () => {
     await stage.open({ nearCache: false });
     expect(await feeds()).toBe(0);
+  });
+
+  it('warns of nothing when the application is closed at once', async () => {
+    for (let i = 0; i < 5; i++) {
+      const app = await stage.app({ url: stage.server.url, nearCache, ttl: '1h' });
+      await app.store.put('key', 1);
+      await app.close();
+    }
+    await sleep(TRAVEL);
+    expect(stage.warnings.join()).not.toContain('bypassed');
   });
 
   it('closes with the application also while its feed is being opened', async () => {
