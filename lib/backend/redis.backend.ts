@@ -132,8 +132,14 @@ export class RedisBackend implements CacheBackend {
       try {
         const masters = await this.connection.masters(this.connection.call(true));
         for (const node of masters) {
+          let socket: unknown;
           for (let cursor = '0', done = false; !done; done = cursor === '0') {
             const reply = await this.connection.send(command(cursor), this.connection.call(cursor === '0'), node);
+            // A client that was brought along connects again by itself, perhaps to another server.
+            if (cursor !== '0' && node.stream !== socket) {
+              throw new CacheUnavailableError('disconnected', 'unknown', 'the connection was replaced amid a walk');
+            }
+            socket = node.stream;
             const [next, found] = reply as readonly [Buffer, readonly Buffer[]];
             cursor = String(next);
             yield found;

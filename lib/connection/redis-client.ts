@@ -47,6 +47,18 @@ export function untraced(client: Redis): Redis {
   return client;
 }
 
+/**
+ * The clients that ioredis makes for sentinels get no listener for 'error' (it prints such errors), show their password on the
+ * tracing channels, and keep the process up for 2 s after their end. They are made in one place, which it does not declare.
+ */
+function quietSentinels(client: Redis): void {
+  type Connect = (endpoint: unknown, options?: RedisOptions) => Redis;
+  const { connector } = client as unknown as { connector: { connectToSentinel: Connect } };
+  const connect = connector.connectToSentinel.bind(connector);
+  connector.connectToSentinel = (endpoint, options) =>
+    untraced(connect(endpoint, { ...options, disconnectTimeout: 100 })).on('error', () => undefined);
+}
+
 /** @throws CacheConfigError for an ioredis option that cannot work underneath a store */
 export function checkRedisOptions(options: object, option: 'redis' | 'client'): void {
   const found = UNSUPPORTED.find((name) => Reflect.get(options, name));
@@ -107,6 +119,7 @@ export function createClient(
       sentinelRetryStrategy: () => undefined,
       sentinelReconnectStrategy: () => 1000,
     });
+    quietSentinels(client);
     return untraced(client);
   }
   if (address.kind === 'cluster') {

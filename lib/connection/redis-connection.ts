@@ -140,7 +140,8 @@ export class RedisConnection {
 
   /** Whether keys live in slots, so that a command may name only keys of one slot. @internal */
   get isCluster(): boolean {
-    return this.#link?.isCluster ?? this.#options.address.kind === 'cluster';
+    const { client, address } = this.#options; // not of the link, which there may not be yet
+    return client ? 'nodes' in client : address.kind === 'cluster';
   }
 
   /** @param anywhere - whether another link will do: what was meant for one node is of no use on another */

@@ -12,6 +12,9 @@ const WRONG_SERVER = new Set(['READONLY', 'LOADING', 'MASTERDOWN']);
 
 const LOGIN_REFUSED = /^(WRONGPASS|NOAUTH)|^ERR (AUTH|invalid password|Client sent AUTH)/;
 
+/** With what a server greets connections that it does not take; a node of a Cluster, in reply to the first command. */
+const TURNED_AWAY = /^DENIED|^ERR max number of clients/;
+
 /** Certificate problems: the codes of Node's TLS verification, and OpenSSL's own errors. */
 const TLS_PROBLEM = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|^ERR_TLS|^ERR_OSSL|^ERR_SSL|^EPROTO$/;
 
@@ -73,7 +76,7 @@ export function toCacheError(error: unknown, written: boolean): CacheCommandErro
   if (reply && isLoginRefused(error)) {
     return new CacheUnavailableError('disconnected', 'not-sent', 'Redis refused the login', { cause });
   }
-  if (reply && !NOT_NOW.has(reply)) {
+  if (reply && !NOT_NOW.has(reply) && !TURNED_AWAY.test(cause.message)) {
     return new CacheCommandError(reply, `Redis refused the command: ${cause.message}`, { cause });
   }
   if (reply || redirected || !written) {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster } from 'ioredis';
 import { CacheUnavailableError } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
@@ -205,6 +206,34 @@ describe('On a Cluster', () => {
     await eventually(readAll, { timeout: RECOVERY });
     expect(statuses).toEqual(['ready']);
   }, 30_000);
+
+  it('a client of the user’s own is one also before it is ready', async () => {
+    const client = new Cluster([{ host: '127.0.0.1', port: cluster.nodes[0]?.port ?? 0 }], {
+      lazyConnect: true,
+      redisOptions: { password: 'p@ss' },
+    });
+    const app = await CacheApp.start({ client, startup: 'background', namespace, timeout: '5s' });
+    apps.push(app);
+    const calls = [app.store.getMany(['a', 'b', 'c', 'd']), app.store.deleteMany(['a', 'b', 'c', 'd'])];
+    expect(await Promise.all(calls)).toEqual([Array(4).fill(undefined), 0]);
+    await app.close();
+    client.disconnect();
+  });
+
+  it('a node that takes no more connections is an outage', async () => {
+    const { store } = await open();
+    const master = await cluster.ownerOf(`${namespace}:key`);
+    await store.put('key', 1);
+    await master.cli('CONFIG', 'SET', 'maxclients', '1');
+    await master.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    const reasons: unknown[] = [];
+    for (let i = 0; i < 20; i++) reasons.push(await reasonOf(store.get('key')), await reasonOf(store.put('key', 2)));
+    await master.cli('CONFIG', 'SET', 'maxclients', '1000');
+    const failures = reasons.filter((reason) => reason instanceof Error);
+    expect(failures).not.toHaveLength(0);
+    for (const failure of failures) expect(failure).toBeInstanceOf(CacheUnavailableError);
+    await eventually(() => store.put('key', 3), { timeout: RECOVERY });
+  });
 
   it('an outage of all nodes is noticed though nobody calls, and recovered from', async () => {
     const [first] = await cluster.masters();

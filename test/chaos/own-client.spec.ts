@@ -56,6 +56,25 @@ describe("On a client of the user's own, with the options that ioredis has by de
     expect(await server.cli('GET', 'chaos:token')).toBe('somebody else');
   });
 
+  it('a walk is complete although the client has connected to another server meanwhile', async () => {
+    const records = Array.from({ length: 5000 }, (_, i) => [`key ${i}`, i] as const);
+    const other = await RedisServer.start();
+    const elsewhere = await CacheApp.start({ url: other.url, namespace: 'chaos' });
+    for (const { store } of [app, elsewhere]) await store.putMany(records);
+    const found = new Set<string>();
+    for await (const key of app.store.scan()) {
+      found.add(key);
+      if (found.size !== 1500) continue;
+      proxy.retarget(other);
+      proxy.endConnections();
+      await eventually(() => expect(app.connection.status).toBe('down'), { interval: 1 });
+      await eventually(() => app.connection.ping());
+    }
+    expect(found.size).toBe(records.length);
+    await elsewhere.close();
+    await other.stop();
+  });
+
   it('a read whose reply was lost is repeated', async () => {
     await app.store.put('session', 'value');
     const lost = proxy.dropReplies();

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheApp } from '../support/cache-app.js';
 import { endure } from '../support/endure.js';
 import { eventually } from '../support/eventually.js';
 import { LONG } from '../support/fault-report.js';
 import { expectCallsSettled } from '../support/load.js';
 import { SentinelDeployment } from '../support/sentinel.js';
+import { Witness } from '../support/witness.js';
 
 const TIMEOUT = 500;
 /** A backoff step at its longest, and a connection attempt that had just begun, in ms. */
@@ -61,4 +63,21 @@ describe('On Sentinel every call settles in time and writing goes on by itself w
     for (const { store } of apps) await expect(store.put('after', 1)).resolves.toBeUndefined();
     expect(await (await deployment.master()).cli('EXISTS', 'chaos:after')).toBe(1);
   }, 40_000);
+
+  it('a sentinel is gone, of which nothing is printed; nor is its password shown to anybody', async () => {
+    const witness = new Witness();
+    try {
+      const app = await CacheApp.start({ url: deployment.url, timeout: TIMEOUT });
+      await deployment.sentinels[2]?.kill9();
+      await sleep(2500); // ioredis tries it again every second
+      await app.close();
+      const redis = { sentinelPassword: 'a secret of the sentinels' };
+      await CacheApp.failure({ url: deployment.url, redis, timeout: TIMEOUT, startupTimeout: 500 });
+      const seen = witness.seen.map(String).join('\n');
+      expect(seen).not.toContain('Unhandled error event');
+      expect(seen).not.toContain(redis.sentinelPassword);
+    } finally {
+      witness.stop();
+    }
+  }, 60_000);
 });
