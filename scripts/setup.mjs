@@ -32,8 +32,9 @@ function installPackages() {
   if (upToDate) return;
   say('installing packages (npm install)');
   // Not `npm ci`: a lock file lacks the bindings of platforms it was not made on, and `npm ci` refuses to add them.
+  // Not saved: a fresh clone must stay as it is.
   const npm = process.env['npm_execpath'];
-  const args = ['install', '--no-audit', '--no-fund', '--loglevel=error'];
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
   const status = npm ? run(process.execPath, [npm, ...args]) : run('npm', args);
   if (status !== 0) fail('npm install failed, see above.');
   const now = new Date();
