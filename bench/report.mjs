@@ -1,4 +1,4 @@
-// results.json: everything; results.md: what the README shows; results.svg: reads a second.
+// results.json: everything; results.md: the tables of docs/benchmarks.md; summary.md: five lines for the README; results.svg: reads a second.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import prettier from 'prettier';
 import { chart } from './chart.mjs';
@@ -13,6 +13,7 @@ export async function writeReport(results, folder) {
   write('results.json', await prettier.format(JSON.stringify(results), { parser: 'json', printWidth: 120 }));
   write('results.svg', chart(results));
   write('results.md', await prettier.format(markdown(results), { parser: 'markdown', printWidth: 120 }));
+  write('summary.md', await prettier.format(summary(results), { parser: 'markdown', printWidth: 120 }));
 }
 
 const thousands = (perSecond) => (perSecond / 1000).toFixed(perSecond < 100_000 ? 1 : 0);
@@ -25,29 +26,44 @@ const table = (head, rows) =>
 function markdown(results) {
   return [
     conditions(results),
-    '### As multiples of plain ioredis with JSON',
+    '## As multiples of plain ioredis with JSON',
     ratios(results),
-    '### Targets',
+    '## Targets',
     targets(results)
       .map(({ met, text }) => `- ${met === undefined ? 'not measured' : met ? 'met' : '**missed**'}: ${text}`)
       .join('\n'),
-    '### Where a peer is ahead',
+    '## Where a peer is ahead',
     ahead(results),
-    '### Thousand calls a second',
+    '## Thousand calls a second',
     speed(results),
-    '### CPU and bytes',
+    '## CPU and bytes',
     'Microseconds of CPU of the calling process for each call (all its threads), and bytes of one record in Redis (`MEMORY USAGE`, mean).',
     costs(results),
-    '### Revocation across processes',
+    '## Revocation across processes',
     'One process deletes a session that another one holds locally: from the acknowledgement to the first read that finds nothing.',
     revocation(results),
-    '### keys() at scale',
+    '## keys() at scale',
     keys(results),
-    '### HTTP requests',
+    '## HTTP requests',
     'A Nest application (Express) of one route, 64 connections; every request reads one session, none writes.',
     requests(results),
-    ...(results.skipped.length === 0 ? [] : ['### Skipped', skipped(results)]),
+    ...(results.skipped.length === 0 ? [] : ['## Skipped', skipped(results)]),
   ].join('\n\n');
+}
+
+/** Five lines, each a ratio of medians of this run. */
+function summary({ speed, revoked, names }) {
+  const against = (workload, id, other) =>
+    `${times(speed[workload][id].median / speed[workload][other].median)} ${names[other].replace(', ', ' with ')}`;
+  return [
+    `\`get\`, 64 callers on one connection: ${against('get64', 'own', 'ioredis')}, and ${against('get64', 'own', 'connect-redis')}`,
+    `\`get\`, one caller: ${against('get1', 'own', 'ioredis')}`,
+    `\`put\`, 64 callers: ${against('put64', 'own', 'ioredis')}`,
+    `\`get\` from the near cache, 64 callers: ${against('near', 'own-near', 'node-redis-csc')}; a session that another process deletes is gone within ${ms(revoked['own-near'].acknowledged.p99)} (p99)`,
+    `\`get\` with encryption, 64 callers: ${against('get64', 'own-encrypted', 'own')} without encryption`,
+  ]
+    .map((line) => `- ${line}`)
+    .join('\n');
 }
 
 function conditions({ machine, settings, versions }) {

@@ -1,5 +1,5 @@
 // `npm run test:chaos`: the fault runs of test/chaos at full length, then a table of what they measured. If all of them ran
-// and passed, the table replaces test/chaos/results.md, which the README shows.
+// and passed, the table replaces test/chaos/results.md, which docs/faults.md shows.
 // Every run hands in its row through reportFault() of test/support/fault-report.ts.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
