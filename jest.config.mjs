@@ -8,7 +8,7 @@ export default {
   setupFiles: ['reflect-metadata'],
   moduleNameMapper: {
     '^nestjs-redis-cache-store$': '<rootDir>/lib/index.ts',
-    '^nestjs-redis-cache-store/health$': '<rootDir>/lib/health/index.ts',
+    '^nestjs-redis-cache-store/(.+)$': '<rootDir>/lib/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   transform: {

@@ -1,4 +1,8 @@
-import ms from 'ms';
+import * as ms from 'ms';
+
+// CommonJS: the function is the `default` of the namespace, or the namespace itself if a consumer's TypeScript transforms
+// this file without `esModuleInterop`. A default import would be undefined there.
+const readDuration = ms.default ?? ms;
 
 /**
  * A number of milliseconds, or a text that the `ms` package reads: `'250ms'`, `'30m'`, `'2h'`, `'7 days'`.
@@ -21,8 +25,8 @@ export function toMilliseconds(duration: unknown): number | undefined {
 
 function parse(text: string): unknown {
   try {
-    // ms types its argument as a template literal; at run time it answers undefined to what it cannot read.
-    return ms(text as ms.StringValue);
+    // It types its argument as a template literal; at run time it answers undefined to what it cannot read.
+    return readDuration(text as ms.StringValue);
   } catch {
     return undefined; // empty, or longer than 100 characters
   }

@@ -9,15 +9,22 @@ const require = createRequire(import.meta.url);
 
 for (const subpath of Object.keys(exports).filter((path) => !path.endsWith('.json'))) {
   const specifier = name + subpath.slice(1);
-  const loaded = await import(specifier);
-  assert.ok(Object.keys(loaded).length > 0, `${specifier} exports nothing`);
-  assert.ok(!('default' in loaded), `${specifier} has a default export`);
-  // CommonJS applications load it too (Nest 11): top-level await anywhere in it would end that.
-  assert.deepEqual(Object.keys(require(specifier)), Object.keys(loaded), `require('${specifier}')`);
+  const imported = await import(specifier);
+  const names = Object.keys(imported);
+  assert.ok(names.length > 0, `${specifier} exports nothing`);
+  assert.ok(!('default' in imported), `${specifier} has a default export`);
+  // One copy, however it is loaded. (Top-level await anywhere in it would end that.)
+  const required = require(specifier);
+  for (const each of names) assert.equal(required[each], imported[each], `${each} of require('${specifier}')`);
+  // The copy for what runs CommonJS without Node's own loader.
+  const commonJs = require(require.resolve(`../${exports[subpath].require.default}`));
+  assert.deepEqual(Object.keys(commonJs).toSorted(), names.toSorted(), exports[subpath].require.default);
 }
 
 // An application without the optional peer has to type-check.
-assert.doesNotMatch(readFileSync('dist/index.d.ts', 'utf8'), /@nestjs\/terminus|\.\/health\//);
+for (const types of ['dist/index.d.ts', 'dist/cjs/index.d.ts']) {
+  assert.doesNotMatch(readFileSync(types, 'utf8'), /@nestjs\/terminus|\.\/health\//);
+}
 
 /** @type {[{ files: { path: string }[] }]} */
 const [packed] = JSON.parse(
@@ -25,7 +32,12 @@ const [packed] = JSON.parse(
 );
 const strangers = packed.files
   .map(({ path }) => path)
-  .filter((path) => !/^(dist\/[\w./-]+\.(js|d\.ts)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path));
+  .filter(
+    (path) =>
+      !/^(dist\/[\w./-]+\.(js|d\.ts)|dist\/cjs\/package\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
+        path,
+      ),
+  );
 assert.deepEqual(strangers, [], 'packed, but not meant to be');
 
-console.log(`package check: ${packed.files.length} files, every entry loads with import and require`);
+console.log(`package check: ${packed.files.length} files, every entry loads with import and require, as one copy`);

@@ -1,5 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { runInThisContext } from 'node:vm';
 import * as fc from 'fast-check';
+import ts from 'typescript';
 import { toMilliseconds } from '../../lib/redis-cache.duration.js';
+import { ROOT } from '../support/sources.js';
 
 const CENTURY = 100 * 365.25 * 24 * 60 * 60 * 1000;
 
@@ -78,5 +84,15 @@ describe('a duration', () => {
         expect(ms >= duration && ms - duration <= 1).toBe(true);
       }),
     );
+  });
+
+  it.each([true, false])('is read after a transform of a consumer with esModuleInterop: %p', (esModuleInterop) => {
+    const source = readFileSync(join(ROOT, 'lib', 'redis-cache.duration.ts'), 'utf8');
+    const compilerOptions = { module: ts.ModuleKind.CommonJS, esModuleInterop };
+    const { outputText } = ts.transpileModule(source, { compilerOptions });
+    const exports: { toMilliseconds?: typeof toMilliseconds } = {};
+    const run = runInThisContext(`(function (exports, require) { ${outputText}\n})`) as (...args: unknown[]) => void;
+    run(exports, createRequire(import.meta.url));
+    expect(exports.toMilliseconds?.('30m')).toBe(1_800_000);
   });
 });

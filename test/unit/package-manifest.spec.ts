@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { describeEntryPoints } from '../../scripts/entry-points.mjs';
 import { readSources, ROOT } from '../support/sources.js';
 
 interface Manifest {
@@ -10,7 +11,13 @@ interface Manifest {
   license: string;
   sideEffects: boolean;
   engines: Record<string, string>;
-  exports: Record<string, string | { types: string; default: string }>;
+  repository: { type: string; url: string };
+  bugs: string;
+  homepage: string;
+  main: string;
+  types: string;
+  exports: Record<string, string | Record<string, { types: string; default: string }>>;
+  typesVersions: Record<string, Record<string, string[]>>;
   files: string[];
   scripts: Record<string, string>;
   dependencies: Record<string, string>;
@@ -21,12 +28,16 @@ interface Manifest {
 
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
 const manifest = JSON.parse(read('package.json')) as Manifest;
-const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
-  typeof target === 'string' ? [] : [{ subpath, ...target }],
+const subpaths = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith('.json'));
+
+const { options: compilerOptions } = ts.parseJsonConfigFileContent(
+  ts.readConfigFile(join(ROOT, 'tsconfig.json'), (file) => readFileSync(file, 'utf8')).config,
+  { ...ts.sys, readDirectory: () => [] },
+  ROOT,
 );
 
 describe('package.json', () => {
-  it('is an ES module for the versions of Node that can load one with require()', () => {
+  it('supports the versions of Node that can load an ES module with require()', () => {
     expect(manifest).toMatchObject({
       name: 'nestjs-redis-cache-store',
       type: 'module',
@@ -36,31 +47,31 @@ describe('package.json', () => {
     });
   });
 
-  it('exports the package, its health check and its manifest, nothing else', () => {
-    expect(manifest.exports).toEqual({
-      '.': { types: './dist/index.d.ts', default: './dist/index.js' },
-      './health': { types: './dist/health/index.d.ts', default: './dist/health/index.js' },
-      './package.json': './package.json',
-    });
+  it('names every entry point that lib has, for every way to load it (else: npm run entry-points)', () => {
+    const { exports, typesVersions } = describeEntryPoints();
+    expect(manifest).toMatchObject({ exports, typesVersions });
+    expect(Object.keys(manifest.exports)).toEqual(Object.keys(exports));
     // Conditions are tried in the order they are written.
-    for (const { subpath } of entries) {
-      expect(Object.keys(manifest.exports[subpath] as object)).toEqual(['types', 'default']);
+    for (const subpath of subpaths) {
+      expect(Object.keys(manifest.exports[subpath] ?? {})).toEqual(['module-sync', 'import', 'require']);
+    }
+    expect(manifest).toMatchObject({ main: './dist/cjs/index.js', types: './dist/cjs/index.d.ts' });
+  });
+
+  it('calls entry points by names that the compiler and Jest find the sources under', async () => {
+    expect(subpaths).toEqual(expect.arrayContaining(['.', './health']));
+    for (const subpath of subpaths) {
+      const specifier = manifest.name + subpath.slice(1);
+      const { resolvedModule } = ts.resolveModuleName(specifier, join(ROOT, 'test', 'any.ts'), compilerOptions, ts.sys);
+      expect(resolvedModule?.resolvedFileName).toBe(join(ROOT, 'lib', subpath, 'index.ts'));
+      expect(Object.keys((await import(specifier)) as object)).not.toEqual([]);
     }
   });
 
-  it('has a source for every export, and the compiler and Jest find it under the same name', async () => {
-    const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (file) => readFileSync(file, 'utf8')) as {
-      config: { compilerOptions: { paths: Record<string, string[]> } };
-    };
-    const sources = entries.map(({ subpath, default: code }) => {
-      const source = code.replace('./dist/', './lib/').replace(/\.js$/, '.ts');
-      return [manifest.name + subpath.slice(1), [source]] as const;
-    });
-    expect(config.compilerOptions.paths).toEqual(Object.fromEntries(sources));
-    for (const [name, [source]] of sources) {
-      expect({ source, exists: existsSync(join(ROOT, source ?? '')) }).toEqual({ source, exists: true });
-      expect(Object.keys((await import(name)) as object)).not.toEqual([]);
-    }
+  it('says where the sources and the issues are, which the links of the README need on npm', () => {
+    const page = /^git\+(https:\/\/.+)\.git$/.exec(manifest.repository.url)?.[1];
+    expect(page).toBeDefined();
+    expect(manifest).toMatchObject({ bugs: `${page}/issues`, homepage: `${page}#readme` });
   });
 
   it('packs what was built, and papers', () => {
