@@ -32,4 +32,4 @@ export type {
 export { getCacheStoreToken, InjectCacheStore } from './redis-cache.options.js';
 export type { CacheStoreOf, Replacement } from './store/redis-cache.store.js';
 export { RedisCacheStore } from './store/redis-cache.store.js';
-export { jsonSerializer, messagePackSerializer } from './store/serializer.js';
+export { jsonSerializer, messagePackSerializer } from './record/message-pack/serializer.js';

@@ -19,8 +19,8 @@ import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.o
 import { getCacheStoreToken } from './redis-cache.options.js';
 import { resolveConnection, resolveDefaultStore, resolveMaxBytes, resolveStore } from './resolve-options.js';
 import type { StoreSurroundings } from './resolve-options.js';
-import { KeyRing } from './store/encryption.js';
-import type { EncryptionSource } from './store/encryption.js';
+import { KeyRing } from './record/key-ring.js';
+import type { EncryptionSource } from './record/key-ring.js';
 import type { StoreSettings } from './store/store-settings.js';
 import { RedisCacheStore } from './store/redis-cache.store.js';
 

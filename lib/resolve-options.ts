@@ -11,8 +11,8 @@ import type {
   Serializer,
 } from './redis-cache.options.js';
 import { isNamespace } from './store/keyspace.js';
-import type { EncryptionSource, KeyRing } from './store/encryption.js';
-import { messagePackSerializer } from './store/serializer.js';
+import type { EncryptionSource, KeyRing } from './record/key-ring.js';
+import { messagePackSerializer } from './record/message-pack/serializer.js';
 import type { StoreSettings } from './store/store-settings.js';
 
 /** What resolving a store needs from outside. */

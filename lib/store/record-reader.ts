@@ -8,7 +8,7 @@ import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
 import { freezePlainData } from './near-cache.js';
 import type { NearCache } from './near-cache.js';
-import type { Decoded, RecordCodec } from './record-codec.js';
+import type { Decoded, RecordCodec } from '../record/codec.js';
 import type { RecordWriter } from './record-writer.js';
 import type { TagIndex } from './tag-index.js';
 

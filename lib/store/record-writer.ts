@@ -8,8 +8,9 @@ import type { PutOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
-import type { RecordCodec } from './record-codec.js';
-import type { RecordHeader } from './record.js';
+import type { RecordCodec } from '../record/codec.js';
+import { newIncarnation } from '../record/layout.js';
+import type { RecordHeader } from '../record/layout.js';
 import type { TaggedRecord, TagIndex } from './tag-index.js';
 
 /** A sliding read extends a record only when this part of its ttl has passed: one write in so many reads. */
@@ -45,11 +46,11 @@ export class RecordWriter {
   draft(key: string, value: unknown, options: PutOptions | undefined): Draft | Promise<Draft> {
     const id = this.keyspace.id(key);
     assertOptions(options, PUT_OPTIONS);
-    const { maxAge, sliding } = this.settings;
+    const { maxAge } = this.settings;
     const tags = options?.tags === undefined ? [] : this.keyspace.tagIds(options.tags);
     const ttl = atMost(maxAge, this.ttlOf(options?.ttl));
-    const createdAt = maxAge === undefined ? undefined : Date.now();
-    const bytes = this.codec.encode(key, id, value, { createdAt, ttl: sliding ? ttl : undefined, tags });
+    const incarnation = tags.length > 0 ? newIncarnation() : undefined;
+    const bytes = this.codec.encode(key, id, value, { createdAt: Date.now(), ttl, tags, incarnation });
     const draft = (ready: Buffer): Draft => ({ id, bytes: ready, ttl, tags });
     return bytes instanceof Promise ? bytes.then(draft) : draft(bytes);
   }
@@ -99,11 +100,11 @@ export class RecordWriter {
       const begun = performance.now();
       const changed = await change(bytes);
       if (!changed) return undefined;
-      const tags = newTags ?? header.tags ?? [];
+      const tags = newTags ?? header.tags;
       const ttl = newTtl === undefined ? undefined : this.withinAge(newTtl, header);
-      const slidingTtl = ttl !== undefined && this.settings.sliding ? ttl : header.ttl;
-      const { createdAt = this.settings.maxAge === undefined ? undefined : Date.now() } = header;
-      const next = await this.codec.encode(key, id, changed.value, { createdAt, tags, ttl: slidingTtl });
+      const incarnation = tags.length > 0 ? (header.incarnation ?? newIncarnation()) : undefined;
+      const ownTtl = ttl === undefined ? header.ttl : ttl;
+      const next = await this.codec.encode(key, id, changed.value, { ...header, tags, ttl: ownTtl, incarnation });
       deadline += performance.now() - begun;
       const expiry = await this.nextExpiry(id, ttl, newTags, tags, deadline);
       if (expiry === undefined) return undefined;
@@ -119,8 +120,8 @@ export class RecordWriter {
       bytes ??= await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));
       if (!bytes || !header) return false;
-      const left = this.withinAge(ttl ?? this.fullTtl(header), header);
-      const expiry = await this.tags.cover(id, header.tags ?? [], left, deadline);
+      const left = this.withinAge(ttl ?? header.ttl, header);
+      const expiry = await this.tags.cover(id, header.tags, left, deadline);
       if (await this.backend.compareAndSet(recordKey, bytes, { expire: expiry }, deadline)) return true;
       this.assertTimeLeft(deadline);
     }
@@ -128,15 +129,13 @@ export class RecordWriter {
 
   /** Gives a record that was read with `left` ms to live its own ttl again, unless somebody has changed or extended it since. */
   async slide(id: string, bytes: Buffer, header: RecordHeader, left: number, deadline: number): Promise<void> {
-    const expiry = await this.tags.cover(id, header.tags ?? [], this.withinAge(this.fullTtl(header), header), deadline);
+    const expiry = await this.tags.cover(id, header.tags, this.withinAge(header.ttl, header), deadline);
     await this.backend.compareAndSet(this.keyspace.recordKey(id), bytes, { expire: expiry, ifLeft: left }, deadline);
   }
 
   /** In how many ms a record with `left` ms to live has used up so much of its ttl that a read extends it. */
   slideDueIn(header: RecordHeader, left: number | null): number {
-    // How old it is nobody knows: it was written before there was a `maxAge`.
-    if (this.settings.maxAge !== undefined && header.createdAt === undefined) return Infinity;
-    const full = this.withinAge(this.fullTtl(header), header);
+    const full = this.withinAge(header.ttl, header);
     return left === null || full === null ? Infinity : left - full * (1 - SLIDE_AFTER);
   }
 
@@ -187,13 +186,8 @@ export class RecordWriter {
     throw new CacheArgumentError('ttl: say how long the record is to live, since the store has no default ttl');
   }
 
-  /** What a record is extended to when nobody says. */
-  private fullTtl({ ttl = this.settings.ttl }: RecordHeader): number | null {
-    return ttl;
-  }
-
   /** No extension goes beyond `maxAge` after the creation; at least 1 ms, since 0 would mean something else to Redis. */
-  private withinAge(ttl: number | null, { createdAt = Date.now() }: RecordHeader): number | null {
+  private withinAge(ttl: number | null, { createdAt }: RecordHeader): number | null {
     const { maxAge } = this.settings;
     return maxAge === undefined ? ttl : Math.max(1, atMost(createdAt + maxAge - Date.now(), ttl) ?? 1);
   }

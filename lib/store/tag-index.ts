@@ -2,7 +2,7 @@ import { NEVER } from '../backend/cache-backend.js';
 import type { CacheBackend, Expiry, IndexMember } from '../backend/cache-backend.js';
 import { CacheCommandError } from '../redis-cache.errors.js';
 import type { Keyspace } from './keyspace.js';
-import { decodeRecord } from './record.js';
+import { decodeHeader } from '../record/layout.js';
 
 /**
  * For so long a member that never expires stays in an index although its record is not there: its put may still be
@@ -79,7 +79,7 @@ export class TagIndex {
 
 function hasTag(bytes: Buffer, tagId: string): boolean {
   try {
-    return decodeRecord(bytes).header.tags?.includes(tagId) ?? false;
+    return decodeHeader(bytes).tags.includes(tagId);
   } catch {
     return false; // foreign bytes have no tags
   }

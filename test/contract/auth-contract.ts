@@ -132,25 +132,25 @@ export function describeAuthOperations(name: string, open: () => Promise<Stage>)
         expect(await store.get<number>('key')).toBeGreaterThanOrEqual(0);
       });
 
-      it('touch gives the default ttl or the one asked for, a shorter one too, and keeps value and tags', async () => {
-        await store.put('key', 1, { ttl: '5m', tags: ['user:42'] });
-        expect(await store.touch('key')).toBe(true);
-        await expectTtl(store, 'key', HOUR);
+      it('touch gives the record its own ttl again or the one asked for, a shorter one too, and keeps value and tags', async () => {
+        await store.put('key', 1, { ttl: '30m', tags: ['user:42'] });
         expect(await store.touch('key', '3h')).toBe(true);
         await expectTtl(store, 'key', 3 * HOUR);
         expect(await store.touch('key', '10m')).toBe(true);
         await expectTtl(store, 'key', 10 * MINUTE);
+        expect(await store.touch('key')).toBe(true);
+        await expectTtl(store, 'key', 30 * MINUTE);
         expect([await store.get('key'), await store.keys({ tag: 'user:42' })]).toEqual([1, ['key']]);
       });
 
-      it('get with touch gives the value and the record its default ttl again, or the one asked for', async () => {
+      it('get with touch gives the value, and the record its own ttl again or the one asked for', async () => {
         await store.put('key', 1, { ttl: '5m' });
         expect(await store.get('key', { touch: false })).toBe(1);
         await expectTtl(store, 'key', 5 * MINUTE);
-        expect(await store.get('key', { touch: true })).toBe(1);
-        await expectTtl(store, 'key', HOUR);
         expect(await store.get('key', { touch: '3h' })).toBe(1);
         await expectTtl(store, 'key', 3 * HOUR);
+        expect(await store.get('key', { touch: true })).toBe(1);
+        await expectTtl(store, 'key', 5 * MINUTE);
       });
 
       it('touch without a ttl is a CacheArgumentError in a store that has no default', async () => {

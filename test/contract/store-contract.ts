@@ -182,7 +182,7 @@ export function describeStore(name: string, open: () => Promise<Stage>): void {
         expect(await store.touch('key', '2h')).toBe(true);
         expect(await store.ttl('key')).toBeGreaterThan(3_600_000);
         await brief.put('key', 1, { ttl: '1h' });
-        expect(await brief.touch('key')).toBe(true);
+        expect(await brief.touch('key', 50)).toBe(true);
         expect(await brief.ttl('key')).toBeLessThanOrEqual(50);
         expect(await store.touch('absent', '1h')).toBe(false);
         expect(await store.has('absent')).toBe(false);

@@ -6,6 +6,8 @@ import {
   messagePackSerializer,
   type RedisCacheStore,
 } from 'nestjs-redis-cache-store';
+import { encodeHead, newIncarnation } from '../../lib/record/layout.js';
+import { UNTAGGED } from '../support/arbitraries.js';
 import { CacheApp } from '../support/cache-app.js';
 import { reasonOf } from '../support/reason-of.js';
 import { RedisServer } from '../support/redis-server.js';
@@ -84,22 +86,25 @@ describe('what Redis holds or refuses', () => {
 
   describe('bytes that are no record of ours', () => {
     const good = Buffer.from(messagePackSerializer.serialize({ userId: 42, name: 'secret' }));
+    const head = encodeHead(UNTAGGED, false);
+    const tagged = { ...UNTAGGED, tags: ['secret'], incarnation: newIncarnation() };
     const foreign: [string, Buffer][] = [
       ['nothing', Buffer.alloc(0)],
       ['text', Buffer.from('secret')],
       ['JSON', Buffer.from('{"userId":42,"name":"secret"}')],
       ['MessagePack of somebody else', good],
       ['the mark alone', Buffer.from([0xc1])],
-      ['a head without a payload', Buffer.from([0xc1, 0x10])],
-      ['a later version', Buffer.concat([Buffer.from([0xc1, 0x20]), good])],
-      ['flags that nobody knows', Buffer.concat([Buffer.from([0xc1, 0x18]), good])],
-      ['a truncated value', Buffer.concat([Buffer.from([0xc1, 0x10]), good.subarray(0, -1)])],
-      ['a value with something behind it', Buffer.concat([Buffer.from([0xc1, 0x10]), good, Buffer.from([1])])],
-      ['a truncated header', Buffer.from([0xc1, 0x11, 0xc5, 0xff])],
-      ['a header that is none', Buffer.concat([Buffer.from([0xc1, 0x11, 0xc5, 0, 1, 0x05]), good])],
-      ['an encrypted record', Buffer.concat([Buffer.from([0xc1, 0x12]), Buffer.alloc(64)])],
-      ['no value', Buffer.from([0xc1, 0x10, 0xd4, 0, 0])],
-      ['an array of 2^32 elements', Buffer.from([0xc1, 0x10, 0xdd, 255, 255, 255, 255])],
+      ['a head without a payload', head],
+      ['an earlier version', Buffer.concat([Buffer.from([0xc1, 0x10]), good])],
+      ['a later version', Buffer.concat([Buffer.from([0xc1, 0x30]), head.subarray(2), good])],
+      ['a truncated head', head.subarray(0, -1)],
+      ['a head whose tags are cut off', encodeHead(tagged, false).subarray(0, -1)],
+      ['a head that claims tags and has none', Buffer.concat([Buffer.from([0xc1, 0x28]), Buffer.alloc(22), good])],
+      ['a truncated value', Buffer.concat([head, good.subarray(0, -1)])],
+      ['a value with something behind it', Buffer.concat([head, good, Buffer.from([1])])],
+      ['an encrypted record', Buffer.concat([encodeHead(UNTAGGED, true), Buffer.alloc(64)])],
+      ['no value', Buffer.concat([head, Buffer.from([0xd4, 0, 0])])],
+      ['an array of 2^32 elements', Buffer.concat([head, Buffer.from([0xdd, 255, 255, 255, 255])])],
     ];
     const expectCorrupt = async (call: Promise<unknown>) => {
       const error = await reasonOf(call);
@@ -143,7 +148,7 @@ describe('what Redis holds or refuses', () => {
 
     it('what is no JSON, in a store of JSON', async () => {
       for (const payload of [Buffer.from('{"name":"secret'), Buffer.from([0xff, 0xfe]), Buffer.from('secret')]) {
-        await server.cli('SET', 'json:key', Buffer.concat([Buffer.from([0xc1, 0x10]), payload]));
+        await server.cli('SET', 'json:key', Buffer.concat([encodeHead(UNTAGGED, false), payload]));
         await expectCorrupt(app.storeOf('json').get('key'));
       }
     });

@@ -2,6 +2,8 @@ import { ModulesContainer } from '@nestjs/core';
 import type { Redis } from 'ioredis';
 import { type RedisCacheModuleOptions, RedisCacheStore, RedisConnection } from 'nestjs-redis-cache-store';
 import { PendingCommand, type RedisCommand } from '../../lib/connection/redis-command.js';
+import { encodeHead } from '../../lib/record/layout.js';
+import { UNTAGGED } from '../support/arbitraries.js';
 import {
   everyCall,
   expectSecret,
@@ -123,7 +125,7 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
       ['foreign', () => JSON.stringify({ [KEY]: VALUE })],
       ['truncated', (bytes) => bytes.subarray(0, -3)],
       ['altered', (bytes) => bytes.fill(0xc1, bytes.length >> 1)],
-      ['no value', () => Buffer.concat([Buffer.from([0xc1, 0x10]), Buffer.from(VALUE)])],
+      ['no value', () => Buffer.concat([encodeHead(UNTAGGED, false), Buffer.from(VALUE)])],
     ];
     it.each(damages)('when records are %s', async (__, damage) => {
       const [store, lenient] = [await open(kind), await open({ ...kind, onCorrupt: 'miss' })];

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
+import type { RecordHeader } from '../../lib/record/layout.js';
 
 /** Keys that break what forgets to escape, to count bytes or to tell a property from its prototype. */
 export const AWKWARD_KEYS: readonly string[] = [
@@ -81,3 +82,22 @@ export const values: fc.Arbitrary<unknown> = fc.letrec((tie) => {
 export function isSame(actual: unknown, expected: unknown): boolean {
   return isDeepStrictEqual(actual, expected);
 }
+
+/** The header of a record without tags. */
+export const UNTAGGED: RecordHeader = { createdAt: 1_700_000_000_000, ttl: null, tags: [] };
+
+const incarnations = fc
+  .uint8Array({ minLength: 8, maxLength: 8 })
+  .map((bytes) => Buffer.from(bytes).toString('base64url'));
+
+/** Whatever a record may know of itself. */
+export const headers: fc.Arbitrary<RecordHeader> = fc
+  .record({
+    createdAt: fc.nat({ max: 2 ** 48 - 1 }),
+    ttl: fc.oneof(fc.integer({ min: 1, max: 2 ** 48 - 1 }), fc.constant(null)),
+    fixedEnd: fc.boolean(),
+    movedAway: fc.boolean(),
+    tags: fc.array(keys, { maxLength: 64 }),
+    incarnation: incarnations,
+  })
+  .map(({ incarnation, ...header }) => (header.tags.length > 0 ? { ...header, incarnation } : header));

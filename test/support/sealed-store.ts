@@ -1,6 +1,6 @@
 import { MemoryBackend } from '../../lib/backend/memory.backend.js';
 import { resolveDefaultStore } from '../../lib/resolve-options.js';
-import { KeyRing } from '../../lib/store/encryption.js';
+import { KeyRing } from '../../lib/record/key-ring.js';
 import { RedisCacheStore, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 
 /** Stores over a shelf whose bytes a test can read, put and alter at will, as somebody with access to Redis can. */

@@ -4,8 +4,10 @@ import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { CacheCorruptError, jsonSerializer, messagePackSerializer } from 'nestjs-redis-cache-store';
-import { KeyRing, RecordCipher } from '../../lib/store/encryption.js';
-import { decodeRecord, encodeHead, encodeRecord } from '../../lib/store/record.js';
+import { RecordCipher } from '../../lib/record/cipher.js';
+import { KeyRing } from '../../lib/record/key-ring.js';
+import { decodeRecord, encodeHead, encodeRecord } from '../../lib/record/layout.js';
+import type { RecordHeader } from '../../lib/record/layout.js';
 import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Shelf } from '../support/sealed-store.js';
@@ -28,6 +30,7 @@ interface Vectors {
 
 const file = new URL('vectors/encryption.json', import.meta.url);
 const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
+const UNTAGGED: RecordHeader = { createdAt: 1, ttl: null, tags: [] };
 const hex = (text: string) => Buffer.from(text, 'hex');
 
 setFlagsFromString('--expose-gc');
@@ -62,7 +65,7 @@ describe('sealed records', () => {
       const redisKey = `${namespace}:user:42`;
       const record = await shelf.get(redisKey);
       expect(openByHand(record, hex(seal), redisKey)).toMatchObject({ id, name: '', value: ['Zoë'] });
-      expect([...record.subarray(0, 2)]).toEqual([0xc1, 0x12]);
+      expect([...record.subarray(0, 2)]).toEqual([0xc1, 0x21]);
     });
 
     it.each(vectors.names)('of the hash of the $what $text in $namespace', async (vector) => {
@@ -74,7 +77,7 @@ describe('sealed records', () => {
       const store = await shelf.open({ namespace, encryption: { keys: [master] }, hashKeys: true });
       await store.put(what === 'key' ? text : 'other', 1, { tags: what === 'tag' ? [text] : [] });
       const [redisKey = ''] = await shelf.keys(`${namespace}:`);
-      const names = [redisKey, ...(decodeRecord(await shelf.get(redisKey)).header.tags ?? [])];
+      const names = [redisKey, ...decodeRecord(await shelf.get(redisKey)).header.tags];
       expect(names.at(-1)).toBe(what === 'key' ? `${namespace}:${hash}` : hash);
       expect(openByHand(await shelf.get(redisKey), hex(derived?.seal ?? ''), redisKey).name).toBe(
         what === 'key' ? text : 'other',
@@ -184,14 +187,15 @@ describe('sealed records', () => {
       await expectCorrupt(other.get('user:42'));
     });
 
-    const forgeries: [string, Parameters<typeof encodeHead>[0]][] = [
+    const forgeries: [string, Partial<RecordHeader>][] = [
       ['no tags', { tags: [] }],
       ['another tag', { tags: ['user:7'] }],
       ['a younger age', { createdAt: Date.now() + 60_000 }],
-      ['no age', { createdAt: undefined }],
       ['a longer ttl', { ttl: 1e12 }],
       ['no ttl', { ttl: null }],
-      ['nothing', { createdAt: undefined, ttl: undefined, tags: undefined }],
+      ['another incarnation', { incarnation: 'AAAAAAAAAAA' }],
+      ['a fixed end', { fixedEnd: true }],
+      ['a grace that ends it', { movedAway: true }],
     ];
     it.each(forgeries)('when its header was replaced by one with %s', async (_, forged) => {
       const { store, redisKey, record } = await written();
@@ -210,7 +214,7 @@ describe('sealed records', () => {
 
     it('when it was never sealed, in a store that seals', async () => {
       const { store, redisKey } = await written();
-      const plain = encodeRecord(encodeHead({}, false), messagePackSerializer.serialize({ userId: 1 }));
+      const plain = encodeRecord(encodeHead(UNTAGGED, false), messagePackSerializer.serialize({ userId: 1 }));
       for (const bytes of [plain, jsonSerializer.serialize({ userId: 1 }), Buffer.from('{"userId":1}'), Buffer.of()]) {
         await shelf.put(redisKey, bytes);
         await expectCorrupt(store.get('user:42'));
@@ -267,7 +271,7 @@ describe('sealed records', () => {
 
   it('take a bounded part of the memory, however many have been opened', async () => {
     const cipher = new RecordCipher(await KeyRing.open({ keys: [randomBytes(32)] }, () => undefined), 'session');
-    const [head, plain] = [Buffer.of(0xc1, 0x12), Buffer.alloc(3000)];
+    const [head, plain] = [encodeHead(UNTAGGED, true), Buffer.alloc(3000)];
     collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     for (let i = 0; i < 20_000; i++) cipher.open(head, cipher.seal(head, plain, `${i}`).subarray(head.length), `${i}`);
@@ -289,7 +293,7 @@ describe('sealed records', () => {
 
   it('count against maxBytes as they are, not as they were before', async () => {
     const store = await shelf.open({ maxBytes: 100, encryption: { keys: [randomBytes(32)] } });
-    await store.put('key', 'x'.repeat(62)); // 2 + 32 + 2 + 64
-    await expect(store.put('key', 'x'.repeat(63))).rejects.toThrow('value: takes 101 bytes');
+    await store.put('key', 'x'.repeat(50)); // 14 + 32 + 2 + 52
+    await expect(store.put('key', 'x'.repeat(51))).rejects.toThrow('value: takes 101 bytes');
   });
 });

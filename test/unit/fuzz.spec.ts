@@ -8,8 +8,8 @@ import {
   type RedisCacheStore,
 } from 'nestjs-redis-cache-store';
 import { parseRedisUrl } from '../../lib/connection/redis-url.js';
-import { decodeRecord, encodeHead, encodeRecord } from '../../lib/store/record.js';
-import { values } from '../support/arbitraries.js';
+import { decodeRecord, encodeHead, encodeRecord, MOST_HEAD_BYTES } from '../../lib/record/layout.js';
+import { headers, UNTAGGED, values } from '../support/arbitraries.js';
 import { accidents, damaged, messagePack, payloads } from '../support/hostile.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Shelf } from '../support/sealed-store.js';
@@ -67,15 +67,6 @@ function assertNatural(value: unknown): void {
 const isFunction = (value: unknown) => typeof value === 'function';
 
 afterEach(() => expect(prototypes()).toEqual(untouched));
-
-const headers = fc.record(
-  {
-    createdAt: fc.maxSafeNat(),
-    ttl: fc.oneof(fc.integer({ min: 1 }), fc.constant(null)),
-    tags: fc.array(fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 5 }),
-  },
-  { requiredKeys: [] },
-);
 
 describe('hostile input neither crashes, hangs, pollutes prototypes nor eats memory', () => {
   it('as a url, which is read whole or refused (25,000 cases)', async () => {
@@ -151,22 +142,22 @@ describe('hostile input neither crashes, hangs, pollutes prototypes nor eats mem
   }, 60_000);
 
   it('as the header of a record, which is as documented or corrupt (15,000 cases)', async () => {
-    const header = fc.oneof(
-      messagePack,
-      fc.tuple(headers, accidents).map(([each, what]) => damaged(encodeHead(each, false).subarray(5), what)),
+    const head = fc.oneof(
+      fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from([0xc1, 0x28, ...bytes])),
+      fc.tuple(headers, accidents).map(([each, what]) => damaged(encodeHead(each, false), what)),
     );
     await fc.assert(
-      fc.asyncProperty(header, fc.integer({ min: 0, max: 3 }), async (fields, lie) => {
-        const length = (fields.length + (lie === 3 ? 1 : 0)) & 0xffff;
-        const record = Buffer.concat([Buffer.from([0xc1, 0x11, 0xc5, length >> 8, length & 0xff]), fields]);
-        const outcome = await calmly(record.length, () => decodeRecord(record).header);
+      fc.asyncProperty(head, async (bytes) => {
+        const outcome = await calmly(bytes.length, () => decodeRecord(bytes));
         if (outcome instanceof CacheCorruptError) return true;
-        const { createdAt = 0, ttl, tags = [], ...others } = outcome as ReturnType<typeof decodeRecord>['header'];
+        if (outcome instanceof Error) throw outcome;
+        const { createdAt, ttl, tags, incarnation, ...flags } = outcome.header;
         return (
-          !(outcome instanceof Error) &&
-          Object.keys(others).length === 0 &&
+          outcome.head.length <= Math.min(bytes.length, MOST_HEAD_BYTES) &&
           [createdAt, ttl ?? 0].every((moment) => Number.isSafeInteger(moment) && moment >= 0) &&
-          tags.every((tag) => typeof tag === 'string')
+          tags.every((tag) => typeof tag === 'string') &&
+          tags.length > 0 === (incarnation?.length === 11) &&
+          Object.values(flags).every((flag) => typeof flag === 'boolean')
         );
       }),
       { numRuns: 15_000 },
@@ -190,8 +181,8 @@ describe('hostile input neither crashes, hangs, pollutes prototypes nor eats mem
       .map(([header, value]) => encodeRecord(encodeHead(header, false), messagePackSerializer.serialize(value)));
     const record = fc.oneof(
       fc.tuple(valid, accidents).map(([bytes, what]) => damaged(bytes, what)),
-      payloads.map((payload) => encodeRecord(encodeHead({}, false), payload)),
-      fc.json().map((json) => encodeRecord(encodeHead({}, false), Buffer.from(json))),
+      payloads.map((payload) => encodeRecord(encodeHead(UNTAGGED, false), payload)),
+      fc.json().map((json) => encodeRecord(encodeHead(UNTAGGED, false), Buffer.from(json))),
       fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
     );
     await fc.assert(

@@ -1,7 +1,7 @@
 import { addExtension, Packr } from 'msgpackr';
-import { CacheArgumentError } from '../redis-cache.errors.js';
-import type { Serializer } from '../redis-cache.options.js';
-import { assertBounded, OWN_PROTO, unpackBounded } from './message-pack-bounds.js';
+import { CacheArgumentError } from '../../redis-cache.errors.js';
+import type { Serializer } from '../../redis-cache.options.js';
+import { assertBounded, OWN_PROTO, unpackBounded } from './bounds.js';
 
 class StrictPackr extends Packr {
   /** How many Maps it has come across. */

@@ -1,13 +1,32 @@
 import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import type { Serializer } from '../redis-cache.options.js';
+import { UnknownKeyError } from './cipher.js';
+import type { RecordCipher } from './cipher.js';
+import { decodeRecord, encodeHead, encodeRecord } from './layout.js';
+import type { RecordHeader, RecordParts } from './layout.js';
 
-import type { StoreSettings } from './store-settings.js';
-import { UnknownKeyError } from './encryption.js';
-import type { RecordCipher } from './encryption.js';
-import type { Keyspace } from './keyspace.js';
-import { decodeRecord, encodeHead, encodeRecord } from './record.js';
-import type { RecordHeader, RecordParts } from './record.js';
+/** The options of a store that its records depend on. */
+export interface CodecSettings {
+  readonly namespace: string;
+  readonly onCorrupt: 'throw' | 'miss';
+  readonly schema?: StandardSchemaV1 | undefined;
+  readonly serializer: Serializer;
+  readonly maxBytes: number;
+  /** How long new encryption keys may be waited for, in ms. */
+  readonly timeout: number;
+  /** Tells the operator of something, without key or value. */
+  readonly warn: (message: string) => void;
+}
+
+/** Where records lie. */
+export interface RecordPlaces {
+  /** Whether a key can be told from its id. */
+  readonly isReadable: boolean;
+  /** The Redis key of a record, from its id. */
+  recordKey(id: string): string;
+}
 
 /** A record that was read, and what it says. */
 export interface Decoded {
@@ -20,8 +39,8 @@ export interface Decoded {
 /** Between the values callers see and the bytes of records: schema, serializer, encryption, size limit. */
 export class RecordCodec {
   constructor(
-    private readonly settings: StoreSettings,
-    private readonly keyspace: Keyspace,
+    private readonly settings: CodecSettings,
+    private readonly places: RecordPlaces,
     private readonly cipher: RecordCipher | undefined,
   ) {}
 
@@ -39,7 +58,7 @@ export class RecordCodec {
   private async check(schema: StandardSchemaV1, value: unknown): Promise<void> {
     const { issues } = await schema['~standard'].validate(value);
     if (!issues) return;
-    const message = `value: refused by the schema: ${places(issues)}`;
+    const message = `value: refused by the schema: ${issuePlaces(issues)}`;
     throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
   }
 
@@ -109,7 +128,7 @@ export class RecordCodec {
     if (!result.issues && result.value !== undefined) return { ...decoded, value: result.value };
     if (!result.issues)
       throw new CacheCorruptError('the schema of the store makes the record undefined, as if it were absent');
-    throw new CacheCorruptError(`the record does not match the schema of the store: ${places(result.issues)}`);
+    throw new CacheCorruptError(`the record does not match the schema of the store: ${issuePlaces(result.issues)}`);
   }
 
   private read(id: string, bytes: Buffer): Decoded | Promise<Decoded> {
@@ -135,19 +154,19 @@ export class RecordCodec {
 
   /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */
   private seal(cipher: RecordCipher, key: string, id: string, head: Buffer, payload: Uint8Array): Buffer {
-    const nameLength = this.keyspace.isReadable ? 0 : Buffer.byteLength(key);
+    const nameLength = this.places.isReadable ? 0 : Buffer.byteLength(key);
     const plain = Buffer.allocUnsafe(2 + nameLength + payload.length);
     plain.writeUInt16BE(nameLength);
     if (nameLength > 0) plain.write(key, 2);
     plain.set(payload, 2 + nameLength);
-    return cipher.seal(head, plain, this.keyspace.recordKey(id));
+    return cipher.seal(head, plain, this.places.recordKey(id));
   }
 
   /** What `seal` put together. */
   private split(id: string, plain: Buffer): { key: string; payload: Buffer } {
     if (!this.cipher) return { key: id, payload: plain };
     const nameEnd = 2 + plain.readUInt16BE();
-    const key = this.keyspace.isReadable ? id : plain.toString('utf8', 2, nameEnd);
+    const key = this.places.isReadable ? id : plain.toString('utf8', 2, nameEnd);
     return { key, payload: plain.subarray(nameEnd) };
   }
 
@@ -155,7 +174,7 @@ export class RecordCodec {
   private unseal(id: string, { payload, head }: RecordParts): Buffer | Promise<Buffer> {
     const { cipher } = this;
     if (!cipher) return payload;
-    const open = () => cipher.open(head, payload, this.keyspace.recordKey(id));
+    const open = () => cipher.open(head, payload, this.places.recordKey(id));
     try {
       return open();
     } catch (error) {
@@ -185,7 +204,7 @@ function withoutValue({ message, path }: StandardSchemaV1.Issue): StandardSchema
 }
 
 /** Where a value fails, without what stands there: a schema's messages may quote it. */
-function places(issues: readonly StandardSchemaV1.Issue[]): string {
+function issuePlaces(issues: readonly StandardSchemaV1.Issue[]): string {
   const paths = issues.map(({ path }) =>
     path?.map((part) => shown(typeof part === 'object' ? part.key : part)).join('.'),
   );

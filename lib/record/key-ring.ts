@@ -1,0 +1,103 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CacheConfigError } from '../redis-cache.errors.js';
+import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
+
+const KEY_BYTES = 32;
+
+/** Keys given by a function are asked for again after so long, in ms. */
+const REFRESH_AFTER = 60_000;
+/** A record sealed with an unknown key asks for them at once, but not more often than this, in ms. */
+const REFRESH_PAUSE = 1000;
+
+/** The `encryption` option. */
+export type EncryptionSource = EncryptionOptions | (() => EncryptionOptions | Promise<EncryptionOptions>);
+
+/** The master keys of a store, as they are now. Nothing shows them: private names are invisible to `inspect` and JSON. */
+export class KeyRing {
+  #keys: readonly Buffer[];
+  #hashKey: Buffer;
+  readonly #source: EncryptionSource;
+  readonly #warn: (message: string) => void;
+  #readAt = performance.now();
+  #refreshing: Promise<void> | undefined;
+
+  private constructor(source: EncryptionSource, options: EncryptionOptions, warn: (message: string) => void) {
+    this.#source = source;
+    this.#warn = warn;
+    this.#keys = parseKeys(options);
+    // The last key is the oldest: it stays while new ones are put in front of it.
+    this.#hashKey = options.hashKey === undefined ? this.oldest : parseKey('encryption.hashKey', options.hashKey);
+  }
+
+  /** @throws CacheConfigError for a key that is not 32 bytes; what the function throws */
+  static async open(source: EncryptionSource, warn: (message: string) => void): Promise<KeyRing> {
+    return new KeyRing(source, typeof source === 'function' ? await source() : source, warn);
+  }
+
+  /** The first is the one for new records. */
+  get keys(): readonly Buffer[] {
+    return this.#keys;
+  }
+
+  get hashKey(): Buffer {
+    return this.#hashKey;
+  }
+
+  /** Whether it is time to ask the function again. */
+  get isStale(): boolean {
+    return typeof this.#source === 'function' && performance.now() - this.#readAt > REFRESH_AFTER;
+  }
+
+  /** Asks the function again, if there is one, at most once a second; resolves after `patience` ms at the latest. */
+  async refresh(patience: number): Promise<void> {
+    const source = this.#source;
+    if (typeof source !== 'function') return;
+    if (!this.#refreshing && performance.now() - this.#readAt < REFRESH_PAUSE) return;
+    this.#refreshing ??= this.#ask(source);
+    await Promise.race([this.#refreshing, delay(patience, undefined, { ref: false })]);
+  }
+
+  /** If that fails, the operator is told, and the keys at hand go on being good. */
+  async #ask(source: () => EncryptionOptions | Promise<EncryptionOptions>): Promise<void> {
+    try {
+      this.#keys = parseKeys(await source());
+    } catch (error) {
+      // What somebody else's code says may quote a key.
+      const problem =
+        error instanceof CacheConfigError ? error.message : error instanceof Error ? error.name : 'failed';
+      this.#warn(`"encryption" gave no new keys (${problem}); the ones at hand stay`);
+    } finally {
+      this.#readAt = performance.now();
+      this.#refreshing = undefined;
+    }
+  }
+
+  private get oldest(): Buffer {
+    return this.#keys.at(-1) ?? Buffer.alloc(0); // parseKeys gives at least one
+  }
+}
+
+function parseKeys(options: EncryptionOptions | undefined | null): readonly Buffer[] {
+  const keys = options?.keys; // a function of the user's may give anything
+  if (!Array.isArray(keys) || keys.length === 0) {
+    throw new CacheConfigError('encryption.keys', 'must be an array with the key for new records, then older ones');
+  }
+  // A mistyped `hashKey` would only tell once the oldest key is dropped.
+  if (Object.keys(options ?? {}).some((name) => name !== 'keys' && name !== 'hashKey')) {
+    throw new CacheConfigError('encryption', 'may have "keys" and "hashKey", and nothing else');
+  }
+  return keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key));
+}
+
+function parseKey(option: string, key: EncryptionKey): Buffer {
+  const bytes = typeof key === 'string' ? parseText(key) : key instanceof Uint8Array ? Buffer.from(key) : undefined;
+  if (bytes?.length === KEY_BYTES) return bytes;
+  const problem = 'must be 32 random bytes, as a Buffer or in base64 or hex; make one with: openssl rand -base64 32';
+  throw new CacheConfigError(option, problem);
+}
+
+function parseText(text: string): Buffer | undefined {
+  if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex');
+  return /^[A-Za-z0-9+/_-]{43}=?$/.test(text) ? Buffer.from(text, 'base64') : undefined;
+}
