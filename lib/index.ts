@@ -18,18 +18,23 @@ export type {
 } from './redis-cache.module.js';
 export { RedisCacheModule } from './redis-cache.module.js';
 export type {
+  BlockOptions,
+  CacheCounter,
+  CacheHit,
   CacheStoreBehavior,
   CacheStoreOptions,
   EncryptionKey,
   EncryptionOptions,
+  IncrementOptions,
   NearCacheOptions,
   PutOptions,
   RedisCacheModuleOptions,
   RedisLogin,
+  Replacement,
   ScanOptions,
   Serializer,
 } from './redis-cache.options.js';
 export { getCacheStoreToken, InjectCacheStore } from './redis-cache.options.js';
-export type { CacheStoreOf, Replacement } from './store/redis-cache.store.js';
+export type { CacheStoreOf } from './store/cache-store-of.js';
 export { RedisCacheStore } from './store/redis-cache.store.js';
 export { jsonSerializer, messagePackSerializer } from './record/message-pack/serializer.js';

@@ -142,6 +142,53 @@ export interface PutOptions {
   tags?: readonly string[];
 }
 
+/** What `update` expects of its callback: without a schema, the type the caller names. */
+export type Replacement<T, Input> = unknown extends Input ? T | Promise<T> : Input | Promise<Input>;
+
+/** Options of `increment`. */
+export interface IncrementOptions {
+  /** A whole number to add, also below 0 where there is no `limit`; with one, from 1 to the limit. Default: 1. */
+  by?: number;
+  /** How long the counter lives, from its first hit on; later hits do not extend it. Default: the store's `ttl`. */
+  ttl?: Duration;
+  /** A hit that would make the count larger than this is refused: `allowed: false`, and not counted. From 1. */
+  limit?: number;
+  /** What a refused hit brings on, beyond the ttl of the counter; see {@link BlockOptions}. Needs a `limit`. */
+  block?: BlockOptions;
+}
+
+/**
+ * A refused hit blocks its counter: hits with a `limit` stay refused until the block ends, then the counter begins again at 0.
+ * Hits within a block do not make it longer. What was blocked again and again is blocked longer each time.
+ */
+export interface BlockOptions {
+  /** How long the first block lasts. */
+  first: Duration;
+  /** Each further block lasts so many times as long as the one before. From 1; default 1. */
+  factor?: number;
+  /**
+   * The longest block, from `first` on; and for how long after the end of a block it is remembered that there was one.
+   * Default: a day, or `first` if that is longer or the factor is 1.
+   */
+  longest?: Duration;
+}
+
+/** What a counter says. */
+export interface CacheCounter {
+  /** The sum of the hits that were allowed. */
+  count: number;
+  /** The ms until it begins again at 0; `null`: never. */
+  ttl: number | null;
+}
+
+/** What a hit on a counter gives: the counter after it. */
+export interface CacheHit extends CacheCounter {
+  /** `false`: the hit was refused and is not in `count`. Always `true` without a `limit`. */
+  allowed: boolean;
+  /** The ms after which the counter has begun again; 0 if the hit was allowed, Infinity if the counter never ends. */
+  retryAfter: number;
+}
+
 /** What to walk over; without any, the whole namespace. */
 export interface ScanOptions {
   /** Only keys that begin with this, taken literally. */

@@ -1,3 +1,5 @@
+import type { CounterBackend } from './counters.js';
+
 /** When a record expires: so many ms from now, at a moment of Redis' clock (ms since the epoch), or never. */
 export type Expiry = { readonly in: number } | { readonly at: number } | 'never';
 
@@ -21,11 +23,11 @@ export type Change =
  * - It settles by `deadline`, a moment of `performance.now()`. Walks settle every step within the connection's timeout.
  * - It rejects with `CacheUnavailableError` or `CacheCommandError` and nothing else. Absence is never an error.
  * - A key of another Redis type than expected is `CacheCommandError` with reply `WRONGTYPE`, never "absent";
- *   `has`, `ttl` and `delete` look at no type.
+ *   `has`, `ttl`, `delete` and `scan` look at no type.
  * - Writes have happened when the promise resolves, and are sent at most once.
  * - An expired record is absent, from the millisecond of its expiry on.
  */
-export interface CacheBackend {
+export interface CacheBackend extends CounterBackend {
   /** The bytes, or `undefined` if the key is absent. */
   get(key: string, deadline: number): Promise<Buffer | undefined>;
 
@@ -56,10 +58,11 @@ export interface CacheBackend {
   delete(keys: readonly string[], deadline: number): Promise<number>;
 
   /**
-   * All keys that begin with `prefix` (taken literally) during the whole walk, each once, in batches, in no order;
+   * All keys that begin with one of `prefixes` (taken literally) during the whole walk, each once, in batches, in no order;
    * keys that come or go meanwhile may be in it or not. Keys that are no valid UTF-8 are nobody's here and left out.
+   * One walk; the prefixes have one length and differ in ASCII characters only.
    */
-  scan(prefix: string): AsyncIterable<readonly string[]>;
+  scan(...prefixes: readonly string[]): AsyncIterable<readonly string[]>;
 
   /**
    * Adds `member` to the index, for `ttl` ms from now (`null`: for ever), and returns its score: the moment of Redis' clock

@@ -1,6 +1,8 @@
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { NEVER } from './cache-backend.js';
 import type { CacheBackend, Change, Expiry, IndexMember } from './cache-backend.js';
+import type { Count, Hit, HitResult } from './counters.js';
+import { MemoryCounters } from './memory-counters.js';
 
 interface Entry {
   readonly bytes: Buffer;
@@ -19,6 +21,7 @@ const BATCH = 1000;
 export class MemoryBackend implements CacheBackend {
   private readonly entries = new Map<string, Entry>();
   private readonly indexes = new Map<string, Map<string, number>>();
+  private readonly counters = new MemoryCounters();
   private writes = 0;
 
   /** `isOpen` tells whether the application is between its start and its shutdown. */
@@ -73,13 +76,17 @@ export class MemoryBackend implements CacheBackend {
   }
 
   async delete(keys: readonly string[]): Promise<number> {
-    return keys.filter((key) => this.find(key) && this.entries.delete(key)).length;
+    const isGone = (key: string) => (this.find(key) ? this.entries.delete(key) : this.counters.delete(key));
+    return keys.filter(isGone).length;
   }
 
-  async *scan(prefix: string): AsyncIterable<readonly string[]> {
+  async *scan(...prefixes: readonly string[]): AsyncIterable<readonly string[]> {
     this.sweep();
-    const keys = [...this.entries.keys()].filter((key) => key.startsWith(prefix));
-    for (let i = 0; i < keys.length; i += BATCH) yield keys.slice(i, i + BATCH).filter((key) => this.find(key));
+    const all = [...this.entries.keys(), ...this.counters.keys()];
+    const keys = all.filter((key) => prefixes.some((prefix) => key.startsWith(prefix)));
+    for (let i = 0; i < keys.length; i += BATCH) {
+      yield keys.slice(i, i + BATCH).filter((key) => this.find(key) ?? this.counters.has(key));
+    }
   }
 
   async addToIndex(index: string, member: string, ttl: number | null): Promise<number> {
@@ -104,6 +111,16 @@ export class MemoryBackend implements CacheBackend {
     if (members.size === 0) this.indexes.delete(index);
   }
 
+  async hit(key: string, hit: Hit): Promise<HitResult> {
+    this.countWrite();
+    return this.counters.hit(key, hit);
+  }
+
+  async counter(key: string): Promise<Count | undefined> {
+    this.assertOpen();
+    return this.counters.read(key);
+  }
+
   /** Everything is local already. */
   watch(): undefined {}
 
@@ -124,13 +141,18 @@ export class MemoryBackend implements CacheBackend {
   }
 
   private write(key: string, bytes: Buffer, expiry: Expiry): void {
+    this.countWrite();
+    this.entries.set(key, { bytes: Buffer.from(bytes), expiresAt: moment(expiry) });
+  }
+
+  private countWrite(): void {
     this.assertOpen();
     if (++this.writes % SWEEP_EVERY === 0) this.sweep();
-    this.entries.set(key, { bytes: Buffer.from(bytes), expiresAt: moment(expiry) });
   }
 
   private sweep(): void {
     this.assertOpen();
+    this.counters.sweep();
     for (const [key, { expiresAt }] of this.entries) if (expiresAt <= Date.now()) this.entries.delete(key);
     for (const index of this.indexes.keys()) this.trim(index);
   }

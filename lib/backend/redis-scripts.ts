@@ -7,7 +7,8 @@ export interface RedisScript {
   readonly sha1: string;
 }
 
-const CLOCK = `
+/** Sets `now`, in ms since the epoch. */
+export const CLOCK = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
@@ -68,6 +69,6 @@ end
 ${LIVE_AS_LONG_AS_LAST}
 `);
 
-function script(source: string): RedisScript {
+export function script(source: string): RedisScript {
   return { source, sha1: createHash('sha1').update(source).digest('hex') };
 }

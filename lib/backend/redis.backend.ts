@@ -3,6 +3,8 @@ import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { CacheBackend, Change, Expiry, IndexMember, Invalidations, NextExpiry } from './cache-backend.js';
+import { HIT, READ } from './counter-scripts.js';
+import type { Count, Hit, HitResult } from './counters.js';
 import { ReadBatcher } from './read-batcher.js';
 import { RedisReads, toBytes } from './redis-reads.js';
 import { ADD_TO_INDEX, COMPARE_AND_SET, REMOVE_FROM_INDEX, TRIM_INDEX } from './redis-scripts.js';
@@ -76,8 +78,8 @@ export class RedisBackend implements CacheBackend {
     return deleted.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
-  async *scan(prefix: string): AsyncIterable<readonly string[]> {
-    const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
+  async *scan(...prefixes: readonly string[]): AsyncIterable<readonly string[]> {
+    const pattern = `${globOf(prefixes)}*`;
     const seen = new Set<string>();
     const walk = this.walk((cursor) => ['scan', cursor, 'MATCH', pattern, 'COUNT', String(SCAN_COUNT)]);
     for await (const found of walk) {
@@ -117,6 +119,18 @@ export class RedisBackend implements CacheBackend {
   async removeFromIndex(index: string, members: readonly IndexMember[], deadline: number): Promise<void> {
     const pairs = members.flatMap(({ member, score }) => [member, String(score)]);
     await this.run(REMOVE_FROM_INDEX, index, [this.skew, ...pairs], deadline);
+  }
+
+  async hit(key: string, { by, ttl, limit, block }: Hit, deadline: number): Promise<HitResult> {
+    const blocks = block ? [block.first, block.factor, block.longest] : ['', '', ''];
+    const args = [by, ttl ?? '', limit ?? '', ...blocks].map(String);
+    const [count, left, allowed] = (await this.run(HIT, key, args, deadline)) as readonly number[];
+    return { ...countOf(count, left), allowed: allowed === 1 };
+  }
+
+  async counter(key: string, deadline: number): Promise<Count | undefined> {
+    const reply = (await this.run(READ, key, [], deadline, true)) as readonly number[] | null;
+    return reply === null ? undefined : countOf(reply[0], reply[1]);
   }
 
   watch(prefix: string, lease: number, onInvalid: (key: string | undefined) => void): Invalidations {
@@ -171,14 +185,32 @@ export class RedisBackend implements CacheBackend {
     key: string,
     args: readonly (string | Buffer)[],
     deadline: number,
+    onlyReads = false,
   ): Promise<RedisReply> {
+    const send = (command: RedisCommand) =>
+      onlyReads ? this.read(command, deadline) : this.write(command, [key], deadline);
     try {
-      return await this.write(['evalsha', script.sha1, '1', key, ...args], [key], deadline);
+      return await send(['evalsha', script.sha1, '1', key, ...args]);
     } catch (error) {
       if (!(error instanceof CacheCommandError && error.reply === 'NOSCRIPT')) throw error;
-      return this.write(['eval', script.source, '1', key, ...args], [key], deadline);
+      return send(['eval', script.source, '1', key, ...args]);
     }
   }
+}
+
+/** The pattern of what begins with one of the prefixes, which have one length and differ in ASCII characters only. */
+function globOf(prefixes: readonly string[]): string {
+  const [first = ''] = prefixes;
+  const escape = (character: string) => character.replace(/[\\*?[\]^-]/, '\\$&');
+  const place = (_: unknown, i: number) => {
+    const there = [...new Set(prefixes.map((prefix) => escape(prefix.charAt(i))))].join('');
+    return prefixes.every((prefix) => prefix.charAt(i) === first.charAt(i)) ? there : `[${there}]`;
+  };
+  return Array.from({ length: first.length }, place).join('');
+}
+
+function countOf(count = 0, left = -1): Count {
+  return { count, ttl: left === -1 ? null : left };
 }
 
 function expiryArguments(expiry: NextExpiry): string[] {

@@ -11,15 +11,16 @@ export function assertFunction(name: string, value: unknown): void {
 }
 
 /** Options that somebody meant otherwise, such as a ttl given as a number, would be none at all. */
-export function assertOptions(options: unknown, known: readonly string[]): void {
+export function assertOptions(options: unknown, known: readonly string[], name = 'options'): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new CacheArgumentError(`options: must be an object with ${list(known)}`);
+    throw new CacheArgumentError(`${name}: must be an object with ${list(known)}`);
   }
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new CacheArgumentError(`options: may have ${list(known)} and nothing else`);
+  const unknown = Object.keys(options).find((each) => !known.includes(each));
+  if (unknown !== undefined) throw new CacheArgumentError(`${name}: may have ${list(known)} and nothing else`);
 }
 
 function list(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(' and ');
+  const quoted = names.map((name) => `"${name}"`);
+  return quoted.length < 2 ? quoted.join('') : `${quoted.slice(0, -1).join(', ')} and ${quoted.at(-1)}`;
 }

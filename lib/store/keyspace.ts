@@ -5,7 +5,7 @@ const LONGEST_KEY = 512;
 /** The most tags one record may have: they all stand in its header. */
 const MOST_TAGS = 64;
 
-/** 1 to 64 of these; no ':' or '#', so that the first of them always ends the namespace. */
+/** 1 to 64 of these; no ':', '+' or '#', so that the first of them always ends the namespace. */
 const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function isNamespace(name: unknown): name is string {
@@ -18,8 +18,8 @@ export interface NameHash {
 }
 
 /**
- * Where records and tag indexes lie in Redis: a record at `<namespace>:<id>`, an index at `<namespace>#<tag id>`. The id
- * of a key is the key itself, or its keyed hash; likewise that of a tag. Members of indexes and tags in headers are ids.
+ * Where records, counters and tag indexes lie in Redis: a record at `<namespace>:<id>`, a counter at `<namespace>+<id>`, an
+ * index at `<namespace>#<tag id>`. The id of a key is the key itself, or its keyed hash; likewise that of a tag. Members of indexes and tags in headers are ids.
  */
 export class Keyspace {
   readonly prefix: string;
@@ -45,6 +45,21 @@ export class Keyspace {
   /** The Redis key of a record, from its id. */
   recordKey(id: string): string {
     return this.prefix + id;
+  }
+
+  /** The Redis key of a record, from its key. @throws CacheArgumentError for a bad key */
+  locate(key: string): string {
+    return this.recordKey(this.id(key));
+  }
+
+  /** The Redis key of a counter. @throws CacheArgumentError for a bad key */
+  counterKey(key: string): string {
+    return `${this.namespace}+${this.id(key)}`;
+  }
+
+  /** What the Redis keys of records and of counters begin with. */
+  get prefixes(): readonly string[] {
+    return [this.prefix, `${this.namespace}+`];
   }
 
   /** The id of a record, from its Redis key. */

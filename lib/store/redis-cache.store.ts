@@ -1,11 +1,19 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { chunks, inTurn } from '../backend/writes-in-parts.js';
 import type { Duration } from '../redis-cache.duration.js';
-import type { PutOptions, ScanOptions } from '../redis-cache.options.js';
+import type {
+  CacheCounter,
+  CacheHit,
+  IncrementOptions,
+  PutOptions,
+  Replacement,
+  ScanOptions,
+} from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
 import { RecordCipher } from '../record/cipher.js';
 import { assertFunction, assertIterable } from './arguments.js';
+import { clear } from './clearing.js';
+import { Counters } from './counters.js';
 import { Keyspace } from './keyspace.js';
 import { openNearCache } from './near-cache.js';
 import { RecordCodec } from '../record/codec.js';
@@ -17,23 +25,6 @@ import type { TaggedRecord } from './tag-index.js';
 
 /** As many records as are written or read at once by the calls for many. */
 const BATCH = 1000;
-
-/** What `update` expects of its callback: without a schema, the type the caller names. */
-export type Replacement<T, Input> = unknown extends Input ? T | Promise<T> : Input | Promise<Input>;
-
-/**
- * The type of a store with a schema: what `get` gives and `put` takes follow from it. (Of the default store: `@Inject(RedisCacheStore)`.)
- *
- * @example
- * ```ts
- * const session = z.object({ userId: z.number() });
- * constructor(@InjectCacheStore('session') private readonly sessions: CacheStoreOf<typeof session>) {}
- * ```
- */
-export type CacheStoreOf<Schema extends StandardSchemaV1> = RedisCacheStore<
-  StandardSchemaV1.InferOutput<Schema>,
-  StandardSchemaV1.InferInput<Schema>
->;
 
 /**
  * Typed records under keys, in one namespace. The class is the injection token of the default store.
@@ -63,6 +54,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   readonly #tags: TagIndex;
   readonly #writer: RecordWriter;
   readonly #reader: RecordReader;
+  readonly #counters: Counters;
   readonly #backend: CacheBackend;
   readonly #loads = new SharedLoads();
 
@@ -77,15 +69,8 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     this.#backend = backend;
     this.#tags = new TagIndex(this.#keyspace, this.#backend);
     this.#writer = new RecordWriter(settings, this.#backend, this.#keyspace, this.#codec, this.#tags);
-    this.#reader = new RecordReader(
-      settings,
-      this.#backend,
-      this.#keyspace,
-      this.#codec,
-      this.#tags,
-      this.#writer,
-      near,
-    );
+    this.#reader = new RecordReader(settings, backend, this.#keyspace, this.#codec, this.#tags, this.#writer, near);
+    this.#counters = new Counters(settings, this.#backend, this.#keyspace, this.#writer.deadline);
   }
 
   /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
@@ -215,19 +200,19 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Reads a record and deletes it in one atomic step: a one-time token is redeemed at most once. @example `const reset = await tokens.take<Reset>(token)` */
   async take<T extends Output = Output>(key: string): Promise<T | undefined> {
     const id = this.#keyspace.id(key);
-    const recordKey = this.#keyspace.recordKey(id);
-    const bytes = await this.#loads.around([key], () => this.#backend.take(recordKey, this.#writer.deadline()));
+    const take = () => this.#backend.take(this.#keyspace.recordKey(id), this.#writer.deadline());
+    const bytes = await this.#loads.around([key], take);
     return bytes && this.#valueOf<T>(id, bytes);
   }
 
   /** Whether there is a record; its bytes are not looked at. @example `if (await denied.has(jti)) throw new UnauthorizedException()` */
   async has(key: string): Promise<boolean> {
-    return this.#backend.has(this.#recordKey(key), this.#writer.deadline());
+    return this.#backend.has(this.#keyspace.locate(key), this.#writer.deadline());
   }
 
   /** The ms a record has left; `null`: it never expires; `undefined`: there is none. @example `await store.ttl(id) // 1799998` */
   async ttl(key: string): Promise<number | null | undefined> {
-    return this.#backend.ttl(this.#recordKey(key), this.#writer.deadline());
+    return this.#backend.ttl(this.#keyspace.locate(key), this.#writer.deadline());
   }
 
   /** Lets a record live for `ttl` (default: the store's) from now on, at most up to `maxAge`; `false`: there is none. @example `await store.touch(id, '1h')` */
@@ -244,9 +229,30 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   async deleteMany(keys: Iterable<string>): Promise<number> {
     assertIterable('keys', keys);
     const distinct = [...new Set(keys)];
-    const recordKeys = distinct.map((key) => this.#recordKey(key));
+    const recordKeys = distinct.map((key) => this.#keyspace.locate(key));
     const remove = (batch: readonly string[]) => this.#backend.delete(batch, this.#writer.deadline());
     return this.#loads.around(distinct, () => inTurn(chunks(recordKeys, BATCH), remove));
+  }
+
+  /**
+   * Counts a hit. Counters are a kind of their own: no record has their keys, and nothing but these three methods and
+   * `clear` touches them. A hit is one atomic step by the clock of Redis, exact whoever else counts, in one round trip.
+   *
+   * @throws CacheCommandError if the count would leave the safe integers
+   * @example `const { allowed, retryAfter } = await attempts.increment(ip, { ttl: '15m', limit: 10, block: { first: '1m', factor: 2, longest: '1h' } })`
+   */
+  async increment(key: string, options?: IncrementOptions): Promise<CacheHit> {
+    return this.#counters.increment(key, options);
+  }
+
+  /** What a counter says; `undefined`: it has not begun, or is over. @example `const hits = (await attempts.counter(ip))?.count ?? 0` */
+  async counter(key: string): Promise<CacheCounter | undefined> {
+    return this.#counters.read(key);
+  }
+
+  /** Lets a counter begin anew and forget its blocks; `true`: there was something to forget. @example `await attempts.resetCounter(ip) // after a login` */
+  async resetCounter(key: string): Promise<boolean> {
+    return this.#counters.reset(key);
   }
 
   /** All keys, without the namespace, sorted, each once. For many, see `scan`. @example `await store.keys({ tag: 'user:42' })` */
@@ -283,15 +289,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     return this.#loads.around(undefined, () => inTurn(tagged, remove));
   }
 
-  /** Deletes every record of this namespace, and nothing else; the number of them. @example `await store.clear()` */
+  /** Deletes every record and counter of this namespace, and nothing else; the number of records. @example `await store.clear()` */
   async clear(): Promise<number> {
-    const recordKeys = this.#backend.scan(this.#keyspace.prefix);
-    const remove = (batch: readonly string[]) => this.#backend.delete(batch, this.#writer.deadline());
-    return this.#loads.around(undefined, () => inTurn(recordKeys, remove));
-  }
-
-  #recordKey(key: string): string {
-    return this.#keyspace.recordKey(this.#keyspace.id(key));
+    return this.#loads.around(undefined, () => clear(this.#backend, this.#keyspace, this.#writer.deadline));
   }
 
   async #valueOf<T>(id: string, bytes: Buffer): Promise<T | undefined> {

@@ -64,6 +64,13 @@ describe('instances of one application', () => {
     }
   });
 
+  it('of 100 hits of two processes on a counter exactly as many are allowed as its limit says', async () => {
+    for (let round = 0; round < 10; round++) {
+      const [a, b] = await both((instance, at) => instance.run('hit', `counter ${round}`, 60, 50, at));
+      expect([...a, ...b].toSorted((x, y) => x - y)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
+    }
+  });
+
   it('update loses none of 100 changes made by two processes at once, and keeps ttl and tags', async () => {
     await store.put('count', 0, { ttl: '5h', tags: [TAG] });
     await both((instance, at) => instance.run('increment', 'count', 50, at));

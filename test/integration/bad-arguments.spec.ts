@@ -1,5 +1,10 @@
 import { inspect } from 'node:util';
-import { CacheArgumentError, type PutOptions, type RedisCacheStore } from 'nestjs-redis-cache-store';
+import {
+  CacheArgumentError,
+  type IncrementOptions,
+  type PutOptions,
+  type RedisCacheStore,
+} from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { commandsDuring } from '../support/command-stats.js';
 import { RedisServer } from '../support/redis-server.js';
@@ -84,7 +89,42 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.touch(key, '1h'),
       () => store.delete(key),
       () => store.deleteMany(['good', key]),
+      () => store.increment(key),
+      () => store.counter(key),
+      () => store.resetCounter(key),
     ]);
+  });
+
+  const hit = (options: unknown) => () => store.increment('key', options as IncrementOptions);
+
+  it.each([['1'], [0.5], [Number.NaN], [Infinity], [2 ** 53], [null], [1n]])('the number %p of a hit', async (n) => {
+    await expectRefused([hit({ by: n }), hit({ limit: n }), hit({ by: n, limit: 10 })]);
+  });
+
+  it.each([[{ limit: 0 }], [{ limit: -1 }], [{ by: 0, limit: 3 }], [{ by: -1, limit: 3 }], [{ by: 4, limit: 3 }]])(
+    'a hit that its limit could never allow: %p',
+    async (options) => {
+      await expectRefused([hit(options)]);
+    },
+  );
+
+  it.each([
+    [true],
+    ['1m'],
+    [{}],
+    [{ first: 0 }],
+    [{ first: '1m', factor: 0.9 }],
+    [{ first: '1m', factor: Infinity }],
+    [{ first: '1m', factor: '2' }],
+    [{ first: '1m', longest: '59s' }],
+    [{ first: '1m', longest: null }],
+    [{ first: '1m', last: '1h' }],
+  ])('the block %p of a hit', async (block) => {
+    await expectRefused([hit({ limit: 3, block })]);
+  });
+
+  it('a block without a limit', async () => {
+    await expectRefused([hit({ block: { first: '1m' } })]);
   });
 
   it.each(badTtls.map((ttl) => [ttl as number]))('the ttl %p, by every method that takes one', async (ttl) => {
@@ -95,6 +135,7 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.replace('key', 1, { ttl }),
       () => store.getOrPut('key', () => 1, { ttl }),
       () => store.touch('key', ttl),
+      hit({ ttl }),
       () => store.get('key', { touch: ttl || '' }),
     ]);
   });
@@ -172,6 +213,7 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
         () => store.putIfAbsent('key', 1, wrong(options)),
         () => store.replace('key', 1, wrong(options)),
         () => store.getOrPut('key', () => 1, wrong(options)),
+        () => store.increment('key', wrong(options)),
       ]);
     },
   );

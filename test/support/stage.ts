@@ -15,6 +15,14 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
       redis.call('ZADD', key, string.format('%.0f', members[i + 1] - ARGV[1]), members[i])
     end
   end
+  -- A counter is a text with moments in it.
+  if string.find(key, '+', 1, true) and redis.call('TYPE', key).ok == 'string' then
+    local count, ends, blocked, series, forgotten = redis.call('GET', key):match('^(-?%d+) (%d+) ([01]) (%d+) (%d+)$')
+    if count then
+      local older = function(moment) return string.format('%.0f', moment == '0' and 0 or moment - ARGV[1]) end
+      redis.call('SET', key, table.concat({ count, older(ends), blocked, series, older(forgotten) }, ' '), 'KEEPTTL')
+    end
+  end
   -- The moment, not what is left until then: Redis 7.0 looks at its clock again for every command of a script.
   local expires = redis.call('PEXPIRETIME', key)
   if expires >= 0 then redis.call('PEXPIREAT', key, string.format('%.0f', expires - ARGV[1])) end

@@ -1,6 +1,7 @@
 // What the compiler has to accept of a user's code, and what it has to refuse.
 import type { DynamicModule } from '@nestjs/common';
 import {
+  type CacheCounter,
   CacheUnavailableError,
   type CacheStoreOf,
   RedisCacheError,
@@ -41,6 +42,16 @@ export async function store(sessions: RedisCacheStore, session: Session): Promis
   expectType<Session | undefined>().toBe<typeof updated>();
   // @ts-expect-error what replaces a session is a session
   await sessions.update<Session>('key', (current) => current.userId);
+
+  const hit = await sessions.increment('key', { by: 2, ttl: '1h', limit: 5, block: { first: '1m', factor: 2 } });
+  expectType<{ count: number; ttl: number | null; allowed: boolean; retryAfter: number }>().toBe<{
+    [K in keyof typeof hit]: (typeof hit)[K];
+  }>();
+  const counter = await sessions.counter('key');
+  expectType<CacheCounter | undefined>().toBe<typeof counter>();
+  // @ts-expect-error a block begins with some duration
+  await sessions.increment('key', { limit: 5, block: { factor: 2 } });
+  expectType<Promise<boolean>>().toBe<ReturnType<typeof sessions.resetCounter>>();
 
   const ttl = await sessions.ttl('key');
   expectType<number | null | undefined>().toBe<typeof ttl>();

@@ -112,3 +112,10 @@ export async function endChurn(): Promise<ReadonlyMap<string, bigint>> {
   await churns;
   return acknowledged;
 }
+
+/** Which counts so many hits of a counter with a limit were allowed with. */
+export async function hit(key: string, limit: number, callers: number, at: number): Promise<number[]> {
+  await together(at);
+  const hits = await many(callers, () => store.increment(key, { limit }));
+  return hits.flatMap(({ allowed, count }) => (allowed ? [count] : []));
+}
