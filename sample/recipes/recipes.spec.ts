@@ -1,10 +1,19 @@
-import { Controller, Get, type INestApplication, type Type, UnauthorizedException, UseGuards } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  type HttpException,
+  type INestApplication,
+  type Type,
+  UnauthorizedException,
+  UseGuards,
+} from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { CacheUnavailableError, getCacheStoreToken, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
 import request from 'supertest';
 import { SILENT } from '../../test/support/cache-app.js';
 import { RedisServer } from '../../test/support/redis-server.js';
 import { JwtDenyList } from './jwt-deny-list.js';
+import { LoginAttempts } from './login-attempts.js';
 import { ResetTokens } from './one-time-token.js';
 import { Cart, type CartSession } from './session-update.js';
 import { type Session, SessionGuard } from './session.guard.js';
@@ -28,14 +37,14 @@ describe('recipe', () => {
   let apps: [INestApplication, INestApplication];
 
   async function start(): Promise<INestApplication> {
-    const namespaces = ['reset-token', 'revoked-jwt', 'used-jwt'];
+    const namespaces = ['attempt', 'reset-token', 'revoked-jwt', 'used-jwt'];
     const module = await Test.createTestingModule({
       imports: [
         RedisCacheModule.forRoot({ url: server.url, namespace: 'session', ttl: '30m', timeout: '10s' }),
         RedisCacheModule.forFeature(...namespaces.map((namespace) => ({ namespace, ttl: '2h' }))),
       ],
       controllers: [MeController],
-      providers: [Cart, JwtDenyList, ResetTokens, Sessions],
+      providers: [Cart, JwtDenyList, LoginAttempts, ResetTokens, Sessions],
     })
       .setLogger(SILENT)
       .compile();
@@ -104,6 +113,26 @@ describe('recipe', () => {
       expect(ttl).toBeGreaterThan(7_100_000);
       for (const other of [UNKNOWN, '', '*', 'ü'.repeat(43)]) {
         expect(await of(ResetTokens).redeem(other)).toBeUndefined();
+      }
+    });
+  });
+
+  describe('login attempts', () => {
+    it(`lets five of ${CALLERS} attempts of two instances pass and tells the others when to try again`, async () => {
+      const results = await together(LoginAttempts, (attempts) => attempts.begin('ann'));
+      const refused = results.filter((result) => result.status === 'rejected');
+      expect(refused).toHaveLength(CALLERS - 5);
+      for (const { reason } of refused) {
+        expect((reason as HttpException).getStatus()).toBe(429);
+        expect((reason as HttpException).message).toMatch(/^try again in (60|5\d) s$/);
+      }
+      await of(LoginAttempts).begin('bob');
+    });
+
+    it('begins anew after a success', async () => {
+      for (let i = 0; i < 20; i++) {
+        await expect(of(LoginAttempts).begin('ann')).resolves.toBeUndefined();
+        await of(LoginAttempts).succeeded('ann');
       }
     });
   });
