@@ -25,6 +25,7 @@ export type {
   CacheStoreOptions,
   EncryptionKey,
   EncryptionOptions,
+  GetOptions,
   IncrementOptions,
   NearCacheOptions,
   PutOptions,

@@ -5,16 +5,18 @@ import * as ms from 'ms';
 const readDuration = ms.default ?? ms;
 
 /**
- * A number of milliseconds, or a text that the `ms` package reads: `'250ms'`, `'30m'`, `'2h'`, `'7 days'`.
- * At least 1 ms after rounding up, at most 100 years.
+ * A number of milliseconds, or a text with a unit, as the `ms` package reads it: `'250ms'`, `'30m'`, `'2h'`, `'7 days'`.
+ * From 1 ms to 100 years; a fraction of a millisecond is rounded up.
+ *
+ * @example
+ * ```ts
+ * const options: RedisCacheModuleOptions = { timeout: 500, ttl: '30m' };
+ * ```
  */
 export type Duration = number | string;
 
 /** 100 years: later moments would not fit beside the "never expires" scores of a tag index. */
 const LONGEST = 100 * 365.25 * 24 * 60 * 60 * 1000;
-
-/** Said by every error about a duration. */
-export const DURATION_RULE = `must be a number of milliseconds or a text such as '30m', from 1 ms to 100 years`;
 
 /** The whole milliseconds of a duration, rounded up; `undefined` for whatever is not one. */
 export function toMilliseconds(duration: unknown): number | undefined {
@@ -23,7 +25,21 @@ export function toMilliseconds(duration: unknown): number | undefined {
   return Math.ceil(parsed);
 }
 
+/** The problem with something of which {@link toMilliseconds} made `undefined`, and what to write instead. */
+export function durationProblem(duration: unknown): string {
+  if (typeof duration === 'string' && isUnitless(duration)) {
+    return `needs a unit: '${duration.trim()}s' for seconds, '${duration.trim()}ms' for milliseconds`;
+  }
+  return `must be a number of milliseconds or a text with a unit such as '30m', from 1 ms to 100 years`;
+}
+
+/** An environment variable such as `TTL=3600`: meant as seconds by most, taken for milliseconds by `ms`. */
+function isUnitless(text: string): boolean {
+  return /^\s*\d*\.?\d+\s*$/.test(text);
+}
+
 function parse(text: string): unknown {
+  if (isUnitless(text)) return undefined;
   try {
     // It types its argument as a template literal; at run time it answers undefined to what it cannot read.
     return readDuration(text as ms.StringValue);

@@ -1,12 +1,26 @@
-/** What {@link CacheUnavailableError} knows about why no answer came. */
+/** Why no answer came; see {@link CacheUnavailableError.reason}. */
 export type UnavailableReason = 'disconnected' | 'timeout' | 'closed';
 
-/** Whether Redis may have carried out the call, now or later: `not-sent` says it never will. */
+/** Whether the call has an effect; see {@link CacheUnavailableError.outcome}. */
 export type CallOutcome = 'not-sent' | 'unknown';
 
+/** The mark that instances of each class carry, which other copies of this package know too. */
+const brands = new WeakMap<object, symbol>();
+
+/** The name is written out at each class, since bundlers shorten the names of classes. */
+function brand(errorClass: { readonly prototype: Error }, name: string): void {
+  const mark = Symbol.for(`nestjs-redis-cache-store.${name}`);
+  brands.set(errorClass, mark);
+  Object.defineProperty(errorClass.prototype, mark, { value: true });
+  Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true });
+}
+
 /**
- * The root of everything this package throws: one subclass for each decision a caller takes.
- * No message, property or cause shows a value, a whole key or a password.
+ * The base class of every error of this package. Each subclass stands for one decision of the caller.
+ *
+ * - `code` is stable, for machines; messages are for people and may change.
+ * - No message, property or cause shows a value, a whole key or a password.
+ * - `instanceof` holds across copies of the package in one process, class by class.
  *
  * @example
  * ```ts
@@ -22,33 +36,57 @@ export abstract class RedisCacheError extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     // An explicit `cause: undefined` would still show up when the error is inspected.
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });
-    this.name = new.target.name;
+  }
+
+  /** By the mark of the class; for a class that an application derives, by its prototype. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (typeof value !== 'object' || value === null) return false;
+    const mark = brands.get(this);
+    return mark === undefined ? Object.prototype.isPrototypeOf.call(this.prototype, value) : mark in value;
+  }
+
+  static {
+    brand(this, 'RedisCacheError');
   }
 }
 
 /**
- * An option is wrong, or Redis refused what it asks for (login, database, certificate). Fails the boot.
+ * An option is wrong, or Redis refused what an option asks for (login, database, certificate). The boot fails with it.
  *
  * @example
  * ```ts
- * RedisCacheModule.forRoot({ ttl: 0 }); // CacheConfigError: option "ttl": …
+ * RedisCacheModule.forFeature({ namespace: 'code', ttl: 0 });
+ * // CacheConfigError: option "ttl" of the store "code": must be …
  * ```
  */
 export class CacheConfigError extends RedisCacheError {
   readonly code = 'CACHE_CONFIG';
+  /** The name of the store of `forFeature` that the option belongs to; `undefined` for an option of `forRoot`. */
+  declare readonly store?: string;
+  /** The name of the connection that the option belongs to; `undefined` for the default one. */
+  declare readonly connection?: string;
 
   constructor(
-    /** The name of the option, as written in `forRoot`. */
+    /** The name of the option, as it is written in the code, e.g. `nearCache.lease`. */
     readonly option: string,
-    problem: string,
-    options?: { cause?: unknown },
+    /** What is wrong with it, and what to write instead. */
+    readonly problem: string,
+    options: { cause?: unknown; store?: string | undefined; connection?: string | undefined } = {},
   ) {
-    super(`option "${option}": ${problem}`, options);
+    const { store, connection } = options;
+    const owner = store === undefined ? connection && `the connection "${connection}"` : `the store "${store}"`;
+    super(`option "${option}"${owner ? ` of ${owner}` : ''}: ${problem}`, options);
+    if (store !== undefined) this.store = store;
+    if (connection !== undefined) this.connection = connection;
+  }
+
+  static {
+    brand(this, 'CacheConfigError');
   }
 }
 
 /**
- * The caller's bug: a bad key, ttl, tag or a value that cannot be stored. Nothing was sent.
+ * A bug of the caller: a bad key, ttl, tag or option, or a value that cannot be stored. Nothing was sent.
  *
  * @example
  * ```ts
@@ -62,7 +100,7 @@ export class CacheArgumentError extends RedisCacheError {
     message: string,
     options?: {
       cause?: unknown;
-      /** What the store's schema said, where it was the schema that refused. */
+      /** The issues that the store's schema found, if the schema refused the value. */
       issues?: readonly { readonly message: string }[];
     },
   ) {
@@ -71,35 +109,43 @@ export class CacheArgumentError extends RedisCacheError {
     if (options?.issues) Object.defineProperty(this, 'issues', { value: options.issues });
   }
 
-  /** The issues of the store's schema, if the schema refused the value. */
+  /** The issues of the store's schema, if the schema refused the value. Not enumerable: they may quote the value. */
   declare readonly issues?: readonly { readonly message: string }[];
+
+  static {
+    brand(this, 'CacheArgumentError');
+  }
 }
 
 /**
- * No answer from Redis. Answer 503, never "not logged in".
+ * No answer came from Redis. Answer 503, never "not logged in"; {@link CacheUnavailableFilter} does that.
  *
  * @example
  * ```ts
- * if (error instanceof CacheUnavailableError) response.status(503).header('Retry-After', '1');
+ * if (error instanceof CacheUnavailableError && error.outcome === 'not-sent') return retryLater();
  * ```
  */
 export class CacheUnavailableError extends RedisCacheError {
   readonly code = 'CACHE_UNAVAILABLE';
 
   constructor(
-    /** `disconnected`: no connection; `timeout`: no reply in time; `closed`: this application closed the store. */
+    /** `disconnected`: there is no connection. `timeout`: no reply came within `timeout`. `closed`: this application closed the store. */
     readonly reason: UnavailableReason,
-    /** `not-sent`: Redis never got the call and never will; `unknown`: it may have carried it out, or still may. */
+    /** `not-sent`: the call has no effect and never will have. `unknown`: it may have had its effect, or may still have it. */
     readonly outcome: CallOutcome,
     message: string,
     options?: { cause?: unknown },
   ) {
     super(message, options);
   }
+
+  static {
+    brand(this, 'CacheUnavailableError');
+  }
 }
 
 /**
- * Redis answered with a refusal. Nothing was written by the refused command.
+ * Redis answered with a refusal. The refused command wrote nothing.
  *
  * @example
  * ```ts
@@ -110,23 +156,47 @@ export class CacheCommandError extends RedisCacheError {
   readonly code = 'CACHE_COMMAND';
 
   constructor(
-    /** The first word of Redis' reply: `OOM`, `READONLY`, `NOPERM`, `WRONGTYPE`, … */
+    /** The error code of Redis' reply: `OOM`, `READONLY`, `NOPERM`, `WRONGTYPE`, … */
     readonly reply: string,
     message: string,
     options?: { cause?: unknown },
   ) {
     super(message, options);
   }
+
+  static {
+    brand(this, 'CacheCommandError');
+  }
 }
 
 /**
- * The bytes under a key are no record of this store: foreign, truncated, altered, or refused by the schema.
+ * The bytes under a key are no record of this store: they are foreign, truncated or altered, or the schema refuses them. No value is given.
  *
  * @example
  * ```ts
- * if (error instanceof CacheCorruptError) return reject(401); // never a wrong value
+ * if (error instanceof CacheCorruptError) throw new UnauthorizedException();
  * ```
  */
 export class CacheCorruptError extends RedisCacheError {
   readonly code = 'CACHE_CORRUPT';
+
+  constructor(
+    message: string,
+    options?: {
+      cause?: unknown;
+      /** The key of the record, where the caller did not name it: in a walk, or in a call for many. */
+      key?: string;
+    },
+  ) {
+    super(message, options);
+    // Not enumerable: a key may be a session id, and whoever logs the error must not log that.
+    if (options?.key !== undefined) Object.defineProperty(this, 'key', { value: options.key });
+  }
+
+  /** The key of the record, if a walk or a call for many found it. Not enumerable, so that no log shows it. */
+  declare readonly key?: string;
+
+  static {
+    brand(this, 'CacheCorruptError');
+  }
 }

@@ -134,6 +134,12 @@ export interface RedisLogin {
   password?: string;
 }
 
+/** Options of `get`. */
+export interface GetOptions {
+  /** `true`: the record lives for its own ttl again, from now on. A duration: for that long, this once. Default: `false`. */
+  touch?: boolean | Duration;
+}
+
 /** Options of a writing call. */
 export interface PutOptions {
   /** How long this record lives; `null`: for ever. Default: the store's `ttl`. */

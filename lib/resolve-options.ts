@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { checkRedisOptions } from './connection/redis-client.js';
 import type { ConnectionOptions } from './connection/connection-options.js';
 import { parseRedisUrl } from './connection/redis-url.js';
-import { DURATION_RULE, toMilliseconds } from './redis-cache.duration.js';
+import { durationProblem, toMilliseconds } from './redis-cache.duration.js';
 import { CacheConfigError } from './redis-cache.errors.js';
 import type {
   CacheStoreBehavior,
@@ -60,6 +60,11 @@ export function resolveConnection(
   assertKnown(options, MODULE);
   const { client, redis = {}, credentials, startup = 'wait' } = options;
   const { url = DEFAULT_URL } = options;
+  ensure(
+    !('url' in options) || options.url !== undefined || client !== undefined,
+    'url',
+    `is given but undefined: is the environment variable set? (Leave "url" out for ${DEFAULT_URL}.)`,
+  );
   ensure(typeof url === 'string', 'url', `must be a string, not ${typeof url}`);
   if (client !== undefined) {
     ensure(options.url === undefined, 'client', 'cannot be combined with "url"');
@@ -159,7 +164,7 @@ function resolveNearCache(
   ensure(option === true || isObject(option), 'nearCache', 'must be true, false or an object');
   if (option !== true) assertKnown(option, { lease: true, maxEntries: true }, 'nearCache.');
   const { maxEntries = 10_000, lease: leaseOption = 2000 } = option === true ? {} : option;
-  const lease = toMilliseconds(leaseOption);
+  const lease = duration('nearCache.lease', leaseOption);
   ensure(isWholeNumber(maxEntries, 2 ** 24), 'nearCache.maxEntries', 'must be a whole number from 1 to 16777216');
   ensure(lease !== undefined && lease >= 100 && lease <= MINUTE, 'nearCache.lease', 'must be from 100 ms to 1 minute');
   const isCluster = root.client ? 'nodes' in root.client : parseRedisUrl(root.url ?? DEFAULT_URL).kind === 'cluster';
@@ -180,7 +185,7 @@ function resolveTimeout({ timeout }: RedisCacheModuleOptions): number {
 function duration(option: string, value: unknown, longest = Infinity): number | undefined {
   if (value === undefined) return undefined;
   const parsed = toMilliseconds(value);
-  if (parsed === undefined) throw new CacheConfigError(option, DURATION_RULE);
+  if (parsed === undefined) throw new CacheConfigError(option, durationProblem(value));
   if (parsed > longest) throw new CacheConfigError(option, `must not be longer than ${longest / MINUTE} minutes`);
   return parsed;
 }

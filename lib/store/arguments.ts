@@ -10,17 +10,19 @@ export function assertFunction(name: string, value: unknown): void {
   if (typeof value !== 'function') throw new CacheArgumentError(`${name}: must be a function`);
 }
 
-/** Options that somebody meant otherwise, such as a ttl given as a number, would be none at all. */
+/** Options that were meant otherwise, such as a ttl given as a number or a misspelt name, would count for nothing. */
 export function assertOptions(options: unknown, known: readonly string[], name = 'options'): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new CacheArgumentError(`${name}: must be an object with ${list(known)}`);
   }
   const unknown = Object.keys(options).find((each) => !known.includes(each));
-  if (unknown !== undefined) throw new CacheArgumentError(`${name}: may have ${list(known)} and nothing else`);
+  if (unknown === undefined) return;
+  // A name is shown if it looks like that of an option; anything else may be data that was passed by mistake.
+  const misspelt = /^[a-z]\w{0,19}$/i.test(unknown) ? `"${unknown}" is unknown; ` : '';
+  throw new CacheArgumentError(`${name}: ${misspelt}there are ${list(known)}`);
 }
 
 function list(names: readonly string[]): string {
-  const quoted = names.map((name) => `"${name}"`);
-  return quoted.length < 2 ? quoted.join('') : `${quoted.slice(0, -1).join(', ')} and ${quoted.at(-1)}`;
+  return names.map((name) => `"${name}"`).join(', ');
 }

@@ -1,6 +1,6 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Block, Hit } from '../backend/counters.js';
-import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
+import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { BlockOptions, CacheCounter, CacheHit, IncrementOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
@@ -69,6 +69,6 @@ function blockOf(options: BlockOptions): Block {
 
 function duration(name: string, given: unknown): number {
   const parsed = toMilliseconds(given);
-  if (parsed === undefined) throw new CacheArgumentError(`${name}: ${DURATION_RULE}`);
+  if (parsed === undefined) throw new CacheArgumentError(`${name}: ${durationProblem(given)}`);
   return parsed;
 }

@@ -1,8 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
-import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { ScanOptions } from '../redis-cache.options.js';
+import type { GetOptions, ScanOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import type { StoreSettings } from './store-settings.js';
 import type { Keyspace } from './keyspace.js';
@@ -12,6 +11,7 @@ import type { Decoded, RecordCodec } from '../record/codec.js';
 import type { RecordWriter } from './record-writer.js';
 import type { TagIndex } from './tag-index.js';
 
+const GET_OPTIONS: readonly (keyof GetOptions)[] = ['touch'];
 const SCAN_OPTIONS: readonly (keyof ScanOptions)[] = ['prefix', 'tag'];
 
 interface ReadBytes {
@@ -62,8 +62,11 @@ export class RecordReader {
     return found;
   }
 
-  /** The value of a record, which then lives for the ttl given (`true`: its own) from now on. */
-  async valueAndTouch(key: string, touch: true | Duration): Promise<unknown> {
+  /** The value of a record; with `touch` it then lives for the ttl given (`true`: its own) from now on. */
+  async valueWith(key: string, options: GetOptions): Promise<unknown> {
+    assertOptions(options, GET_OPTIONS);
+    const { touch = false } = options;
+    if (touch === false) return this.value(key);
     const ttl = this.writer.touchTtl(touch === true ? undefined : touch);
     const id = this.keyspace.id(key);
     const deadline = this.writer.deadline();

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { CacheBackend, Expiry, NextExpiry } from '../backend/cache-backend.js';
 import { afterAPart, together } from '../backend/writes-in-parts.js';
-import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
+import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
@@ -174,13 +174,13 @@ export class RecordWriter {
     if (ttl === undefined) return this.settings.ttl;
     if (ttl === null) return null;
     const parsed = toMilliseconds(ttl);
-    if (parsed === undefined) throw new CacheArgumentError(`ttl: ${DURATION_RULE} (or null: never expires)`);
+    if (parsed === undefined) throw new CacheArgumentError(`ttl: ${durationProblem(ttl)} (or null: never expires)`);
     return parsed;
   }
 
   /** The ttl that a touch gives; `undefined`: the record's own. @throws CacheArgumentError */
   touchTtl(ttl: Duration | undefined): number | undefined {
-    if (ttl === null) throw new CacheArgumentError(`ttl: ${DURATION_RULE}`);
+    if (ttl === null) throw new CacheArgumentError(`ttl: ${durationProblem(ttl)}`);
     if (ttl !== undefined) return this.ttlOf(ttl) ?? undefined;
     if (this.settings.ttl !== null) return undefined;
     throw new CacheArgumentError('ttl: say how long the record is to live, since the store has no default ttl');

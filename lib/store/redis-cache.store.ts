@@ -4,6 +4,7 @@ import type { Duration } from '../redis-cache.duration.js';
 import type {
   CacheCounter,
   CacheHit,
+  GetOptions,
   IncrementOptions,
   PutOptions,
   Replacement,
@@ -159,9 +160,8 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @returns `undefined`: there is no such record, and nothing else
    * @example `const session = await store.get<Session>(id)`
    */
-  get<T extends Output = Output>(key: string, options?: { touch?: boolean | Duration }): Promise<T | undefined> {
-    const touch = options?.touch ?? false;
-    const value = touch === false ? this.#reader.value(key) : this.#reader.valueAndTouch(key, touch);
+  get<T extends Output = Output>(key: string, options?: GetOptions): Promise<T | undefined> {
+    const value = options === undefined ? this.#reader.value(key) : this.#reader.valueWith(key, options);
     return value as Promise<T | undefined>;
   }
 

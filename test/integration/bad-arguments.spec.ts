@@ -226,6 +226,35 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
     ]);
   });
 
+  it.each([['1h'], [null], [true], [{ tuoch: true }], [{ touch: true, ttl: '1h' }], [{ touch: 'yes' }]])(
+    'the options %p of get',
+    async (options) => {
+      await expectRefused([() => store.get('key', wrong(options))]);
+    },
+  );
+
+  it('a misspelt option, and the error shows the options there are; what may be data is not shown', async () => {
+    const [get, put, data] = await expectRefused([
+      () => store.get('key', wrong({ tuoch: true })),
+      () => store.put('key', 1, wrong({ tll: '1h' })),
+      () => store.put('key', 1, wrong({ 'secret-cookie': 1 })),
+    ]);
+    expect(get).toMatchObject({ message: 'options: "tuoch" is unknown; there are "touch"' });
+    expect(put).toMatchObject({ message: 'options: "tll" is unknown; there are "ttl", "tags"' });
+    expect(data).toMatchObject({ message: 'options: there are "ttl", "tags"' });
+  });
+
+  it('a ttl without a unit, and the error shows the text with one', async () => {
+    const ttl = '3600';
+    const errors = await expectRefused([
+      () => store.put('key', 1, { ttl }),
+      () => store.touch('key', ttl),
+      () => store.get('key', { touch: ttl }),
+    ]);
+    for (const error of errors)
+      expect(error).toMatchObject({ message: expect.stringContaining("'3600s' for seconds") });
+  });
+
   it('what is no function, where there should be one', async () => {
     await expectRefused([() => store.update('key', wrong(5)), () => store.getOrPut('key', wrong(5))]);
   });

@@ -5,7 +5,8 @@ import * as api from 'nestjs-redis-cache-store';
 import { pages, read, refreshed } from '../../scripts/docs.mjs';
 import { ROOT } from '../support/sources.js';
 
-const REPOSITORY = 'https://github.com/nestjs-redis-cache-store/nestjs-redis-cache-store/blob/main/';
+const { repository } = JSON.parse(read('package.json')) as { repository: { url: string } };
+const REPOSITORY = repository.url.replace(/^git\+(.*)\.git$/, '$1/blob/main/');
 const RAW = REPOSITORY.replace('github.com', 'raw.githubusercontent.com').replace('/blob/', '/');
 
 describe.each(pages())('%s', (path) => {

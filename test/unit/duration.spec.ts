@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { runInThisContext } from 'node:vm';
 import * as fc from 'fast-check';
 import ts from 'typescript';
-import { toMilliseconds } from '../../lib/redis-cache.duration.js';
+import { durationProblem, toMilliseconds } from '../../lib/redis-cache.duration.js';
 import { ROOT } from '../support/sources.js';
 
 const CENTURY = 100 * 365.25 * 24 * 60 * 60 * 1000;
@@ -16,7 +16,6 @@ describe('a duration', () => {
     [0.001, 1],
     [1.5, 2],
     [CENTURY, CENTURY],
-    ['1', 1],
     ['250ms', 250],
     ['1.5s', 1500],
     ['30m', 1_800_000],
@@ -52,6 +51,10 @@ describe('a duration', () => {
     'Infinity',
     'NaN',
     '1e3',
+    '3600',
+    ' 1.5',
+    '.5',
+    '5\n',
     '101y',
     '5'.repeat(101),
     null,
@@ -94,5 +97,16 @@ describe('a duration', () => {
     const run = runInThisContext(`(function (exports, require) { ${outputText}\n})`) as (...args: unknown[]) => void;
     run(exports, createRequire(import.meta.url));
     expect(exports.toMilliseconds?.('30m')).toBe(1_800_000);
+  });
+
+  it.each(['3600', ' 3600 ', '3600\n'])(
+    'is not %j, which may mean seconds or milliseconds: the advice shows both',
+    (text) => {
+      expect(durationProblem(text)).toBe("needs a unit: '3600s' for seconds, '3600ms' for milliseconds");
+    },
+  );
+
+  it.each([0, '-5', 'soon', null, {}])('is not %p, and the advice gives the range and an example', (other) => {
+    expect(durationProblem(other)).toMatch(/milliseconds.*'30m'.*1 ms to 100 years/);
   });
 });

@@ -14,7 +14,7 @@ import { CacheApp, SILENT } from '../support/cache-app.js';
 /** As JavaScript, environment variables and casts may give them. */
 type Loose<T> = { [K in keyof T]?: unknown } & Record<string, unknown>;
 
-const NOT_A_DURATION = [0, -1, Number.NaN, Infinity, '', 'soon', '0', '-5m', null, true, {}];
+const NOT_A_DURATION = [0, -1, Number.NaN, Infinity, '', 'soon', '0', '3600', '-5m', null, true, {}];
 const NOT_A_NAMESPACE = ['', 'a:b', 'a#b', 'a b', 'ä', '*', 'x'.repeat(65), 'a\n', 5, null, {}];
 
 const badForAll: [option: string, values: unknown[]][] = [
@@ -63,14 +63,15 @@ describe('a wrong option', () => {
   const forFeature = (options: Loose<CacheStoreOptions>) =>
     RedisCacheModule.forFeature({ namespace: 'feature', ...options } as CacheStoreOptions);
 
-  async function expectRefused(option: string, ...imports: DynamicModule[]): Promise<void> {
+  async function expectRefused(option: string, ...imports: DynamicModule[]): Promise<CacheConfigError> {
     const boot = Test.createTestingModule({ imports }).setLogger(SILENT).compile();
     const error: unknown = await boot.then(
       (module) => module.close(),
       (reason: unknown) => reason,
     );
-    expect(error).toBeInstanceOf(CacheConfigError);
+    if (!(error instanceof CacheConfigError)) throw new Error('the boot did not fail with a CacheConfigError');
     expect(error).toMatchObject({ option, message: expect.stringContaining(`option "${option}"`) });
+    return error;
   }
 
   it.each(cases([...badForAll, ...badForRoot]))('of forRoot fails the boot: %s = %p', async (option, value) => {
@@ -109,6 +110,20 @@ describe('a wrong option', () => {
     // `__proto__` as a property of its own, which a spread would turn into the prototype.
     await expectRefused(option, RedisCacheModule.forRoot(Object.assign(Object.fromEntries([[option, 1]]), { url })));
     await expectRefused(option, forRoot({}), RedisCacheModule.forFeature({ namespace: 'feature', ...options }));
+  });
+
+  it('is a url that is given but undefined, as a variable is that nobody set', async () => {
+    const options = { url: process.env['NOT_SET_ANYWHERE'] } as RedisCacheModuleOptions;
+    const roots = [RedisCacheModule.forRoot(options), RedisCacheModule.forRootAsync({ useFactory: () => options })];
+    for (const root of roots) {
+      expect((await expectRefused('url', root)).problem).toMatch(/undefined: is the environment variable set\?/);
+    }
+  });
+
+  it('is a duration without a unit, and the error shows the text with one', async () => {
+    const { message } = await expectRefused('ttl', forRoot({ ttl: '3600' }));
+    expect(message).toContain("'3600s' for seconds, '3600ms' for milliseconds");
+    await expectRefused('nearCache.lease', forRoot({ nearCache: { lease: '2000' } }));
   });
 
   it('is one of forRoot given to forFeature', async () => {
