@@ -80,8 +80,8 @@ const feature = new ConfigurableModuleBuilder<CacheStoreOptions>({ optionsInject
   }))
   .build();
 
-/** What all stores of an application share. */
-class RedisCacheRuntime {
+/** What all stores of an application share. Not public: of the package only. */
+export class RedisCacheRuntime {
   readonly connection: RedisConnection;
   readonly #options: RedisCacheModuleOptions;
   readonly #backend: CacheBackend;
@@ -106,6 +106,12 @@ class RedisCacheRuntime {
 
   async createStore(options: CacheStoreOptions): Promise<RedisCacheStore> {
     return this.#create(await resolveStore(options, this.#options, this.#surroundings));
+  }
+
+  /** The keys of `encryption` in `forRoot`, for what is derived from them. */
+  async masterKeys(): Promise<KeyRing | undefined> {
+    const { encryption = false } = this.#options;
+    return encryption === false ? undefined : this.#surroundings.openKeys(encryption);
   }
 
   /** One log line for each change of the connection's status, never one for each call. */

@@ -182,7 +182,7 @@ function resolveTimeout({ timeout }: RedisCacheModuleOptions): number {
   return duration('timeout', timeout, 10 * MINUTE) ?? 2000;
 }
 
-function duration(option: string, value: unknown, longest = Infinity): number | undefined {
+export function duration(option: string, value: unknown, longest = Infinity): number | undefined {
   if (value === undefined) return undefined;
   const parsed = toMilliseconds(value);
   if (parsed === undefined) throw new CacheConfigError(option, durationProblem(value));
@@ -191,7 +191,7 @@ function duration(option: string, value: unknown, longest = Infinity): number | 
 }
 
 /** A mistyped option would silently mean its default, such as "never expires". */
-function assertKnown(options: unknown, known: Readonly<Record<string, true>>, within = ''): void {
+export function assertKnown(options: unknown, known: Readonly<Record<string, true>>, within = ''): void {
   if (!isObject(options)) throw new CacheConfigError('options', 'must be an object');
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
   if (unknown) {
@@ -199,15 +199,15 @@ function assertKnown(options: unknown, known: Readonly<Record<string, true>>, wi
   }
 }
 
-function ensure(holds: boolean, option: string, problem: string): asserts holds {
+export function ensure(holds: boolean, option: string, problem: string): asserts holds {
   if (!holds) throw new CacheConfigError(option, problem);
 }
 
-function isWholeNumber(value: unknown, most: number): value is number {
+export function isWholeNumber(value: unknown, most: number): value is number {
   return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= most;
 }
 
-function isObject(value: unknown): value is object {
+export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
@@ -217,7 +217,7 @@ function isSerializer(value: unknown): value is Serializer {
   return typeof serialize === 'function' && typeof deserialize === 'function';
 }
 
-function isStandardSchema(value: unknown): value is StandardSchemaV1 {
+export function isStandardSchema(value: unknown): value is StandardSchemaV1 {
   // arktype's schemas are functions
   if (!isObject(value) && typeof value !== 'function') return false;
   const standard = (value as Partial<StandardSchemaV1>)['~standard'];

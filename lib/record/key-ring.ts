@@ -90,7 +90,7 @@ function parseKeys(options: EncryptionOptions | undefined | null): readonly Buff
   return keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key));
 }
 
-function parseKey(option: string, key: EncryptionKey): Buffer {
+export function parseKey(option: string, key: EncryptionKey): Buffer {
   const bytes = typeof key === 'string' ? parseText(key) : key instanceof Uint8Array ? Buffer.from(key) : undefined;
   if (bytes?.length === KEY_BYTES) return bytes;
   const problem = 'must be 32 random bytes, as a Buffer or in base64 or hex; make one with: openssl rand -base64 32';

@@ -1,0 +1,137 @@
+import { ConfigurableModuleBuilder, Logger, Module } from '@nestjs/common';
+import type { DynamicModule, FactoryProvider, Provider } from '@nestjs/common';
+import { CacheConfigError } from '../redis-cache.errors.js';
+import { RedisCacheRuntime } from '../redis-cache.module.js';
+import { AttemptLimiter } from './attempt-limiter.js';
+import { SERVICES, serviceToken } from './auth.options.js';
+import type { RedisCacheAuthAsyncOptions, RedisCacheAuthOptions, ServiceKind } from './auth.options.js';
+import { OneTimeCodes } from './one-time-codes.js';
+import { RefreshTokens } from './refresh-tokens.js';
+import {
+  assertServices,
+  resolveAttempts,
+  resolveCodes,
+  resolveRefreshTokens,
+  resolveSessions,
+} from './resolve-auth-options.js';
+import { Sessions } from './sessions.js';
+
+const AUTH_OPTIONS = Symbol('RedisCacheAuthOptions');
+const KINDS = Object.keys(SERVICES) as ServiceKind[];
+
+const auth = new ConfigurableModuleBuilder<RedisCacheAuthOptions>({ optionsInjectionToken: AUTH_OPTIONS })
+  .setClassMethodName('forFeature')
+  .setFactoryMethodName('createRedisCacheAuthOptions')
+  .setExtras<{ name?: string }>({}, (definition, { name }) =>
+    withServices(
+      definition,
+      KINDS.map((kind) => serviceProvider(kind, name, true)),
+    ),
+  )
+  .build();
+
+/** Its services are known before its options are: all four. */
+@Module({})
+class RedisCacheAuthAsyncModule extends auth.ConfigurableModuleClass {}
+
+/**
+ * The services of `nestjs-redis-cache-store/auth`. Needs `RedisCacheModule.forRoot`. May be imported more than once.
+ *
+ * @example
+ * ```ts
+ * RedisCacheAuthModule.forFeature({
+ *   sessions: { namespace: 'session', idle: '30m', absolute: '12h' },
+ *   attempts: { namespace: 'login', limit: 10, window: '15m' },
+ * })
+ * ```
+ */
+@Module({})
+export class RedisCacheAuthModule {
+  /** The services that have options. @throws CacheConfigError (at boot) for a wrong option */
+  static forFeature(options: RedisCacheAuthOptions): DynamicModule {
+    const asked = KINDS.filter((kind) => options[kind] !== undefined);
+    const providers = [{ provide: AUTH_OPTIONS, useFactory: () => checked(options) }];
+    return withServices(
+      { module: RedisCacheAuthModule, providers },
+      asked.map((kind) => serviceProvider(kind, options[kind]?.name, false)),
+    );
+  }
+
+  /**
+   * As `forFeature`, with options from providers such as ConfigService. All four services can be injected; one that the options
+   * leave out throws a CacheConfigError when it is used. With `name`, all of them have that name.
+   */
+  static forFeatureAsync(options: RedisCacheAuthAsyncOptions): DynamicModule {
+    return RedisCacheAuthAsyncModule.forFeatureAsync(options);
+  }
+}
+
+function withServices(definition: DynamicModule, services: readonly FactoryProvider[]): DynamicModule {
+  const providers: Provider[] = [...(definition.providers ?? []), ...services];
+  return { ...definition, providers, exports: services.map(({ provide }) => provide) };
+}
+
+function serviceProvider(kind: ServiceKind, name: string | undefined, isAsync: boolean): FactoryProvider {
+  return {
+    provide: serviceToken(kind, name),
+    inject: [RedisCacheRuntime, AUTH_OPTIONS],
+    useFactory: (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => {
+      assertServices(options);
+      const own = options[kind]?.name;
+      if (isAsync && own !== undefined) throw new CacheConfigError(`${kind}.name`, 'belongs beside "useFactory"');
+      return create(kind, options, runtime);
+    },
+  };
+}
+
+type Creators = {
+  readonly [Kind in ServiceKind]: (
+    options: NonNullable<RedisCacheAuthOptions[Kind]>,
+    runtime: RedisCacheRuntime,
+    warn: (message: string) => void,
+  ) => Promise<object>;
+};
+
+const CREATE: Creators = {
+  async sessions(options, runtime) {
+    const { store, settings } = resolveSessions(options);
+    return new Sessions(await runtime.createStore(store), settings);
+  },
+  async refreshTokens(options, runtime, warn) {
+    const { store, settings } = resolveRefreshTokens(options, warn);
+    return new RefreshTokens(await runtime.createStore(store), settings);
+  },
+  async codes(options, runtime, warn) {
+    const { store, settings } = resolveCodes(options, await runtime.masterKeys(), warn);
+    return new OneTimeCodes(await runtime.createStore(store), settings);
+  },
+  async attempts(options, runtime) {
+    const { store, settings } = resolveAttempts(options);
+    return new AttemptLimiter(await runtime.createStore(store), settings);
+  },
+};
+
+function create<Kind extends ServiceKind>(kind: Kind, options: RedisCacheAuthOptions, runtime: RedisCacheRuntime) {
+  const own = options[kind];
+  const logger = new Logger('RedisCacheAuthModule');
+  if (own === undefined) return leftOut(kind);
+  return CREATE[kind](own, runtime, (message) => logger.warn(message));
+}
+
+/** What is injected for a service without options: it says so when it is used. */
+function leftOut(kind: ServiceKind): object {
+  const { prototype } = SERVICES[kind];
+  return new Proxy(Object.create(prototype) as object, {
+    get(_, property) {
+      const isUsed = property === 'events$' || (property !== 'constructor' && Object.hasOwn(prototype, property));
+      if (!isUsed || property === 'onApplicationShutdown') return undefined;
+      throw new CacheConfigError(kind, 'was left out by the factory of forFeatureAsync, and is used all the same');
+    },
+  });
+}
+
+/** @throws CacheConfigError */
+function checked(options: RedisCacheAuthOptions): RedisCacheAuthOptions {
+  assertServices(options);
+  return options;
+}

@@ -1,0 +1,84 @@
+import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
+import type { Duration } from '../redis-cache.duration.js';
+import { CacheArgumentError } from '../redis-cache.errors.js';
+
+/** What a list of devices shows of a session or a refresh token: `{ device: 'Firefox on Linux', address: '203.0.113.7' }`. */
+export type About = Readonly<Record<string, unknown>>;
+
+/** A session as its owner and a guard see it. Nothing in it is secret: the token is not. */
+export interface Session<Data = unknown> {
+  /** SHA-256 of the token's text, in base64url: safe to show and to log. */
+  readonly id: string;
+  /** Whose session it is; `null`: nobody has logged in yet. */
+  readonly subject: string | null;
+  readonly data: Data;
+  /** When it was created, or when the login was that gave it its subject. */
+  readonly createdAt: Date;
+  /** When it was used last, to a tenth of `idle`. */
+  readonly lastSeenAt: Date;
+  /** When its subject proved who they are: at the login, or at the last `reauthenticate`. */
+  readonly authenticatedAt: Date | null;
+  /** When it ends if it is not used again; `null`: never. */
+  readonly expiresAt: Date | null;
+  readonly about?: About;
+  /** Whether its subject was authenticated within this time, for step-up: `session.isFresh('5m')`. */
+  isFresh(within: Duration): boolean;
+}
+
+/** What is stored of a session, times in ms since the epoch. */
+export interface SessionRecord {
+  readonly subject: string | null;
+  readonly data: unknown;
+  readonly createdAt: number;
+  readonly lastSeenAt: number;
+  readonly authenticatedAt: number | null;
+  readonly about?: About;
+  /** During an overlap: the id of the session that this one has become. */
+  readonly movedTo?: string;
+}
+
+/** Whether what was read is a session at all. */
+export function isSessionRecord(value: unknown): value is SessionRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { subject, createdAt, lastSeenAt, authenticatedAt } = value as Partial<SessionRecord>;
+  return (
+    (subject === null || typeof subject === 'string') &&
+    typeof createdAt === 'number' &&
+    typeof lastSeenAt === 'number' &&
+    (authenticatedAt === null || typeof authenticatedAt === 'number') &&
+    'data' in value
+  );
+}
+
+/** A session from its record. */
+export class StoredSession<Data> implements Session<Data> {
+  readonly subject: string | null;
+  readonly createdAt: Date;
+  readonly lastSeenAt: Date;
+  readonly authenticatedAt: Date | null;
+  readonly expiresAt: Date | null;
+  declare readonly about?: About;
+  readonly #now: () => number;
+
+  constructor(
+    readonly id: string,
+    { subject, createdAt, lastSeenAt, authenticatedAt, about }: SessionRecord,
+    readonly data: Data,
+    expiresAt: number | null,
+    now: () => number,
+  ) {
+    this.subject = subject;
+    this.createdAt = new Date(createdAt);
+    this.lastSeenAt = new Date(lastSeenAt);
+    this.authenticatedAt = authenticatedAt === null ? null : new Date(authenticatedAt);
+    this.expiresAt = expiresAt === null ? null : new Date(expiresAt);
+    if (about !== undefined) this.about = about;
+    this.#now = now;
+  }
+
+  isFresh(within: Duration): boolean {
+    const ms = toMilliseconds(within);
+    if (ms === undefined) throw new CacheArgumentError(`within: ${DURATION_RULE}`);
+    return this.authenticatedAt !== null && this.#now() - this.authenticatedAt.getTime() <= ms;
+  }
+}
