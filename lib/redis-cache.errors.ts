@@ -7,8 +7,8 @@ export type CallOutcome = 'not-sent' | 'unknown';
 /** The mark that instances of each class carry, which other copies of this package know too. */
 const brands = new WeakMap<object, symbol>();
 
-/** The name is written out at each class, since bundlers shorten the names of classes. */
-function brand(errorClass: { readonly prototype: Error }, name: string): void {
+/** Marks a class of this package. The name is written out at each class, since bundlers shorten the names of classes. */
+export function brand(errorClass: { readonly prototype: Error }, name: string): void {
   const mark = Symbol.for(`nestjs-redis-cache-store.${name}`);
   brands.set(errorClass, mark);
   Object.defineProperty(errorClass.prototype, mark, { value: true });

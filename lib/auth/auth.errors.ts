@@ -1,4 +1,4 @@
-import { RedisCacheError } from '../redis-cache.errors.js';
+import { brand, RedisCacheError } from '../redis-cache.errors.js';
 
 /**
  * The subject has as many sessions as `limit` of `Sessions` allows, and `when` is `'refuse'`. Nothing was left behind.
@@ -16,6 +16,10 @@ export class TooManySessionsError extends RedisCacheError {
     readonly limit: number,
   ) {
     super(`the subject has ${limit} sessions, which is the limit`);
+  }
+
+  static {
+    brand(this, 'TooManySessionsError');
   }
 }
 
@@ -35,5 +39,9 @@ export class TooManyAttemptsError extends RedisCacheError {
     readonly retryAfter: number,
   ) {
     super(`too many attempts; the next one can be allowed in ${Math.ceil(retryAfter / 1000)} s`);
+  }
+
+  static {
+    brand(this, 'TooManyAttemptsError');
   }
 }

@@ -1,6 +1,8 @@
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
+import { assertText } from './arguments.js';
+import { isToken, randomToken, sha256 } from './secrets.js';
 
 /** The options of `OneTimeCodes` after validation. */
 export interface OneTimeCodesSettings {
@@ -26,8 +28,12 @@ export type TokenRedemption<Data = unknown> = { outcome: 'ok'; subject: string; 
 
 /** Short codes that somebody types, and long tokens for links, each usable once. */
 export class OneTimeCodes<Data = unknown> {
+  readonly #store: RedisCacheStore;
+
   /** @internal */
-  constructor(_store: RedisCacheStore, _settings: OneTimeCodesSettings) {}
+  constructor(store: RedisCacheStore, _settings: OneTimeCodesSettings) {
+    this.#store = store;
+  }
 
   /** A new code, which replaces an earlier one. @example `await mail.send(user, await codes.issue('login', user.id))` */
   async issue(_purpose: string, _subject: string, _data?: Data, _options: { bind?: string } = {}): Promise<string> {
@@ -45,17 +51,22 @@ export class OneTimeCodes<Data = unknown> {
   }
 
   /** A token for a link. @example `const link = `https://example.com/reset?token=${await codes.issueToken('reset', user.id)}`` */
-  async issueToken(
-    _purpose: string,
-    _subject: string,
-    _data?: Data,
-    _options: { ttl?: Duration } = {},
-  ): Promise<string> {
-    throw new CacheArgumentError('issueToken: comes with the next commits');
+  async issueToken(purpose: string, subject: string, data?: Data, options: { ttl?: Duration } = {}): Promise<string> {
+    const token = randomToken();
+    await this.#store.put(linkKey(purpose, token), { subject, data }, options);
+    return token;
   }
 
   /** Redeems the token of a link, once. @example `const reset = await codes.redeemToken('reset', query.token)` */
-  async redeemToken(_purpose: string, _token: string): Promise<TokenRedemption<Data>> {
-    throw new CacheArgumentError('redeemToken: comes with the next commits');
+  async redeemToken(purpose: string, token: string): Promise<TokenRedemption<Data>> {
+    if (!isToken(token)) return { outcome: 'none' };
+    const link = await this.#store.take<{ subject: string; data: Data }>(linkKey(purpose, token));
+    return link ? { outcome: 'ok', subject: link.subject, data: link.data } : { outcome: 'none' };
   }
+}
+
+/** Of another purpose there is no such key. */
+function linkKey(purpose: string, token: string): string {
+  assertText('purpose', purpose);
+  return `link:${sha256(JSON.stringify([purpose, token]))}`;
 }

@@ -1,4 +1,4 @@
-import { DURATION_RULE, toMilliseconds } from '../redis-cache.duration.js';
+import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 
@@ -78,7 +78,7 @@ export class StoredSession<Data> implements Session<Data> {
 
   isFresh(within: Duration): boolean {
     const ms = toMilliseconds(within);
-    if (ms === undefined) throw new CacheArgumentError(`within: ${DURATION_RULE}`);
+    if (ms === undefined) throw new CacheArgumentError(`within: ${durationProblem(within)}`);
     return this.authenticatedAt !== null && this.#now() - this.authenticatedAt.getTime() <= ms;
   }
 }

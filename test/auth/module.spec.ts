@@ -175,7 +175,8 @@ describe('RedisCacheAuthModule', () => {
 
     it('may leave out the secret of codes where the module has encryption keys', async () => {
       const encryption = { keys: [randomBytes(32)] };
-      await start({ codes: { namespace: 'code' } }, { ...ROOT, encryption });
+      const module = await start({ codes: { namespace: 'code' } }, { ...ROOT, encryption });
+      expect(module.get(OneTimeCodes)).toBeInstanceOf(OneTimeCodes);
     });
 
     it('never show a secret that is refused', async () => {
