@@ -1,0 +1,8 @@
+import { probe } from './probe';
+
+async function main() {
+  await probe('memory:');
+  await probe(process.env.REDIS_URL);
+}
+
+void main();

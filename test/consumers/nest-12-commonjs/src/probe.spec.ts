@@ -1,0 +1,6 @@
+import { probe } from './probe';
+
+describe('the package', () => {
+  it('works on memory', () => probe('memory:'));
+  it('works on Redis', () => probe(process.env.REDIS_URL));
+});
