@@ -16,6 +16,7 @@ export type {
   RedisCacheModuleAsyncOptions,
   RedisCacheOptionsFactory,
 } from './redis-cache.module.js';
+export { CacheUnavailableFilter } from './redis-cache.filter.js';
 export { RedisCacheModule } from './redis-cache.module.js';
 export type {
   BlockOptions,

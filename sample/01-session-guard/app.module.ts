@@ -1,10 +1,9 @@
 import { Module, StandardSchemaValidationPipe } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
-import { RedisCacheModule } from 'nestjs-redis-cache-store';
+import { CacheUnavailableFilter, RedisCacheModule } from 'nestjs-redis-cache-store';
 import { AdminController } from './admin.controller.js';
 import { AuthController } from './auth.controller.js';
-import { CacheUnavailableFilter } from './cache-unavailable.filter.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { sessionSchema } from './session.js';
 import { Users } from './users.js';

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
-import { RedisCacheModule } from 'nestjs-redis-cache-store';
+import { APP_FILTER } from '@nestjs/core';
+import { CacheUnavailableFilter, RedisCacheModule } from 'nestjs-redis-cache-store';
 import { ResetTokens } from './one-time-token.js';
 import { SessionGuard } from './session.guard.js';
 
@@ -19,6 +20,11 @@ import { SessionGuard } from './session.guard.js';
     // A further store on the same connection: @InjectCacheStore('reset-token').
     RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }),
   ],
-  providers: [SessionGuard, ResetTokens],
+  providers: [
+    SessionGuard,
+    ResetTokens,
+    // An outage is answered with 503 and Retry-After, never with 401.
+    { provide: APP_FILTER, useClass: CacheUnavailableFilter },
+  ],
 })
 export class AppModule {}

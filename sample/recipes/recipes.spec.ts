@@ -80,6 +80,26 @@ describe('recipe', () => {
     delete process.env['REDIS_URL'];
   });
 
+  it('module: answers 503 while Redis is down', async () => {
+    const own = await RedisServer.start();
+    process.env['REDIS_URL'] = own.url;
+    const { AppModule } = await import('./app.module.js');
+    const builder = Test.createTestingModule({ imports: [AppModule], controllers: [MeController] });
+    const app = (await builder.setLogger(SILENT).compile()).createNestApplication();
+    try {
+      await app.init();
+      await own.kill9();
+      const { status, headers } = await request(app.getHttpServer())
+        .get('/me')
+        .set('Authorization', `Bearer ${UNKNOWN}`);
+      expect([status, headers['retry-after']]).toEqual([503, '1']);
+    } finally {
+      delete process.env['REDIS_URL'];
+      await app.close();
+      await own.stop();
+    }
+  });
+
   describe('session guard', () => {
     const statusOf = async (authorization: string) =>
       (await request(apps[0].getHttpServer()).get('/me').set('Authorization', authorization)).status;
