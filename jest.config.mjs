@@ -11,6 +11,8 @@ export default {
     '^nestjs-redis-cache-store$': '<rootDir>/lib/index.ts',
     '^nestjs-redis-cache-store/(.+)$': '<rootDir>/lib/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
+    // IOREDIS=5 runs everything on the newest 5, which applications may have as well.
+    ...(process.env['IOREDIS'] === '5' ? { '^ioredis$': 'ioredis-5' } : {}),
   },
   transform: {
     '^.+\\.ts$': [

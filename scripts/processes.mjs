@@ -28,14 +28,15 @@ export function findExecutable(...names) {
 }
 
 /**
- * A Redis or Valkey server that is new enough.
+ * A Redis or Valkey server that is new enough: the one that REDIS_SERVER is the path of, or one on PATH.
  * @returns {{ path: string } | { path: undefined, problem: string }}
  */
 export function findRedisServer() {
   /** @type {string[]} */
   const tooOld = [];
-  for (const name of ['redis-server', 'valkey-server']) {
-    const path = findExecutable(name);
+  const given = process.env['REDIS_SERVER'];
+  const paths = given ? [given] : ['redis-server', 'valkey-server'].map((name) => findExecutable(name));
+  for (const path of paths) {
     if (path === undefined) continue;
     const version = /v=(\d+)(\.\d+)*/.exec(spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout ?? '');
     if (version !== null && Number(version[1]) >= OLDEST_SERVER) return { path };

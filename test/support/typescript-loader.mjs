@@ -18,6 +18,8 @@ export async function resolve(specifier, context, next) {
   if (specifier === NAME || specifier.startsWith(`${NAME}/`)) {
     return next(new URL(`lib${specifier.slice(NAME.length)}/index.ts`, ROOT).href, context);
   }
+  const ioredis = config.moduleNameMapper?.['^ioredis$'];
+  if (specifier === 'ioredis' && typeof ioredis === 'string') return next(ioredis, context);
   if (/^\.{1,2}\/.*\.js$/.test(specifier)) {
     const source = new URL(specifier.replace(/\.js$/, '.ts'), context.parentURL);
     if (existsSync(source)) return next(source.href, context);
