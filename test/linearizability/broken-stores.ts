@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
+import type { RecordedStore } from './recorder.js';
+
+/** What a store may do wrong, each seldom enough to look like a race. */
+export type Defect = keyof typeof DEFECTS;
+
+const SELDOM = 0.1;
+
+const isTime = () => Math.random() < SELDOM;
+
+/** A store with a defect, in front of a sound one. */
+export function broken(store: RedisCacheStore, defect: Defect): RecordedStore {
+  // The methods of the class need its private fields: each is bound to the store that has them.
+  const sound = new Proxy(store, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+  return Object.assign(Object.create(sound) as RecordedStore, DEFECTS[defect](store));
+}
+
+const DEFECTS = {
+  'sends a take twice': (store: RedisCacheStore) => ({
+    async take(key: string) {
+      const taken = await store.take(key);
+      return isTime() ? store.take(key) : taken;
+    },
+  }),
+
+  'loses an acknowledged put': (store: RedisCacheStore) => ({
+    async put(key: string, value: unknown, options?: object) {
+      if (!isTime()) await store.put(key, value, options);
+    },
+  }),
+
+  'lets a timed-out write through after the delete of another': (store: RedisCacheStore) => ({
+    async put(key: string, value: unknown, options?: object) {
+      if (!isTime()) return store.put(key, value, options);
+      void sleep(50)
+        .then(() => store.put(key, value, options))
+        .catch(() => undefined);
+      throw new CacheUnavailableError('timeout', 'not-sent', 'no connection in time');
+    },
+  }),
+
+  'serves a stale near copy': (store: RedisCacheStore) => {
+    const copies = new Map<string, { value: unknown; until: number }>();
+    return {
+      async get(key: string) {
+        const copy = copies.get(key);
+        if (copy && performance.now() < copy.until) return copy.value;
+        const value = await store.get(key);
+        copies.set(key, { value, until: performance.now() + 300 });
+        return value;
+      },
+    };
+  },
+
+  // Whose index it is not in.
+  'misses a record of a deleteByTag': (store: RedisCacheStore) => ({
+    async put(key: string, value: unknown, options?: object) {
+      await store.put(key, value, isTime() ? {} : options);
+    },
+  }),
+
+  'swaps two replies': (store: RedisCacheStore) => {
+    let waiting: ((value: unknown) => unknown) | undefined;
+    return {
+      async get(key: string) {
+        const value = await store.get(key);
+        if (waiting) {
+          const other = waiting(value);
+          waiting = undefined;
+          return other;
+        }
+        if (!isTime()) return value;
+        const swapped = new Promise((resolve) => {
+          waiting = (theirs) => {
+            resolve(theirs);
+            return value;
+          };
+        });
+        return Promise.race([swapped, sleep(20, value)]).finally(() => (waiting = undefined));
+      },
+    };
+  },
+} satisfies Record<string, (store: RedisCacheStore) => object>;
+
+export const DEFECT_NAMES = Object.keys(DEFECTS) as Defect[];

@@ -1,0 +1,87 @@
+import type { RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
+import { WorkerProcess } from '../support/worker-process.js';
+import type { Defect } from './broken-stores.js';
+import { type Fault, type History, now } from './history.js';
+
+type Worker = WorkerProcess<typeof import('../support/workers/history.worker.js')>;
+
+export interface Load {
+  keys: number;
+  tags: number;
+  /** Of each process. */
+  callers: number;
+  /** The longest pause of a caller between two calls, in ms. */
+  pause: number;
+}
+
+/** What one process of a fleet is like. */
+export interface Crew {
+  url: string;
+  /** With a near cache; the lease in ms. */
+  lease?: number;
+  /** What its wall clock is off by, in ms. */
+  clock?: number;
+  defect?: Defect;
+}
+
+/** Several processes of an application on one Redis, whose calls become one history. */
+export class Fleet {
+  static async start(processes: number): Promise<Fleet> {
+    const start = () => WorkerProcess.start<typeof import('../support/workers/history.worker.js')>('history.worker');
+    return new Fleet(await Promise.all(Array.from({ length: processes }, start)));
+  }
+
+  private constructor(private readonly workers: readonly Worker[]) {}
+
+  /**
+   * One run: all call, `meanwhile` does to Redis what it has to do, and when all is well again every process reads every
+   * record once more.
+   */
+  async run(
+    load: Load,
+    crews: readonly Crew[],
+    store: RedisCacheModuleOptions,
+    meanwhile: (faults: Faults) => Promise<void>,
+  ): Promise<History> {
+    const workers = this.workers.slice(0, crews.length);
+    const each = <T>(action: (worker: Worker, crew: Crew, name: string) => Promise<T>) =>
+      Promise.all(workers.map((worker, i) => action(worker, crews[i] as Crew, `p${i + 1}`)));
+    const keys = names('key', load.keys);
+    const tags = names('tag', load.tags);
+    await each(async (worker, { url, lease, clock = 0, defect }, name) => {
+      await worker.run('shiftClock', clock);
+      const options = { ...store, url, ...(lease && { nearCache: { lease } }) };
+      await worker.run('begin', options, { ...load, name, keys, tags }, defect);
+    });
+    const faults = new Faults();
+    await meanwhile(faults);
+    await each((worker) => worker.run('rest'));
+    // One after the other, so that a record that only some of them see is told.
+    const calls = [];
+    for (const worker of workers) calls.push(...(await worker.run('end')));
+    const leases = await each(async (_, { lease }, name) => (lease ? [[name, lease] as const] : []));
+    return { leases: Object.fromEntries(leases.flat()), faults: faults.all, calls };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.kill()));
+  }
+}
+
+/** What was done to Redis, and when. */
+export class Faults {
+  readonly all: Fault[] = [];
+
+  async during(name: string, fault: () => Promise<unknown>): Promise<void> {
+    const begin = now();
+    try {
+      await fault();
+    } finally {
+      this.all.push({ name, begin, end: now() });
+    }
+  }
+}
+
+function names(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+}

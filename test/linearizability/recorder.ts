@@ -1,0 +1,87 @@
+import { CacheCommandError, CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
+import { type Call, now, type Operation, type Outcome, type Reading } from './history.js';
+
+/** What is known about a call before it is made. */
+type Planned = Pick<Call, 'key' | 'keys' | 'value' | 'tags'>;
+
+/** What of a store the workers call, of which a broken store may replace some. */
+export type RecordedStore = Pick<RedisCacheStore, Operation>;
+
+/** Makes calls of a store and writes down all of them. Values are texts. */
+export class Recorder {
+  readonly calls: Call[] = [];
+
+  constructor(
+    private readonly process: string,
+    private readonly store: RecordedStore,
+  ) {}
+
+  get(key: string): Promise<void> {
+    return this.record('get', { key }, async () => reading(await this.store.get<string>(key)));
+  }
+
+  getMany(keys: readonly string[]): Promise<void> {
+    return this.record('getMany', { key: '', keys }, async () => (await this.store.getMany<string>(keys)).map(reading));
+  }
+
+  put(key: string, value: string, tags: readonly string[]): Promise<void> {
+    return this.record('put', { key, value, tags }, async () => this.store.put(key, value, { tags }));
+  }
+
+  putIfAbsent(key: string, value: string, tags: readonly string[]): Promise<void> {
+    return this.record('putIfAbsent', { key, value, tags }, async () => this.store.putIfAbsent(key, value, { tags }));
+  }
+
+  replace(key: string, value: string, tags?: readonly string[]): Promise<void> {
+    const options = tags && { tags };
+    return this.record('replace', { key, value, ...options }, async () => this.store.replace(key, value, options));
+  }
+
+  /** Every attempt writes a value of its own, so that the one that counts can be told. */
+  update(key: string, values: () => string): Promise<void> {
+    const last: { saw?: string; value?: string } = {};
+    const change = (saw: string) => {
+      Object.assign(last, { saw, value: values() });
+      return last.value ?? '';
+    };
+    return this.record('update', { key }, async () => reading(await this.store.update<string>(key, change)), last);
+  }
+
+  take(key: string): Promise<void> {
+    return this.record('take', { key }, async () => reading(await this.store.take<string>(key)));
+  }
+
+  delete(key: string): Promise<void> {
+    return this.record('delete', { key }, async () => this.store.delete(key));
+  }
+
+  deleteByTag(tag: string): Promise<void> {
+    return this.record('deleteByTag', { key: tag }, async () => this.store.deleteByTag(tag));
+  }
+
+  /** `late`: what becomes known during the call. */
+  private async record(
+    operation: Operation,
+    planned: Planned,
+    call: () => Promise<Call['result'] | void>,
+    late: Partial<Call> = {},
+  ): Promise<void> {
+    const begin = now();
+    const ended = await call().then(
+      (result) => ({ end: now(), outcome: 'ok' as const, ...(result === undefined ? {} : { result }) }),
+      (error: unknown) => ({ end: now(), ...failed(error) }),
+    );
+    this.calls.push({ operation, process: this.process, ...planned, ...late, begin, ...ended });
+  }
+}
+
+function reading(value: string | undefined): Reading {
+  return value ?? null;
+}
+
+function failed(error: unknown): { outcome: Outcome; error?: string } {
+  if (error instanceof CacheUnavailableError) return { outcome: error.outcome };
+  if (error instanceof CacheCommandError) return { outcome: 'refused', error: error.reply };
+  const name = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { outcome: 'broken', error: name };
+}

@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Recorder } from './recorder.js';
+
+export interface WorkloadOptions {
+  /** Begins every value that this process writes. */
+  name: string;
+  keys: readonly string[];
+  tags: readonly string[];
+  callers: number;
+  /** The longest pause of a caller between two calls, in ms. */
+  pause: number;
+}
+
+type Action = (workload: Workload) => Promise<void>;
+
+/** How often each call is made, of all together. */
+const MIX: readonly (readonly [share: number, action: Action])[] = [
+  [36, (work) => work.recorder.get(work.key())],
+  [8, (work) => work.recorder.getMany([work.key(), work.key(), work.key()])],
+  [18, (work) => work.recorder.put(work.key(), work.value(), work.someTags())],
+  [7, (work) => work.recorder.putIfAbsent(work.key(), work.value(), work.someTags())],
+  [6, (work) => work.recorder.replace(work.key(), work.value())],
+  [3, (work) => work.recorder.replace(work.key(), work.value(), work.someTags())],
+  [8, (work) => work.recorder.update(work.key(), () => work.value())],
+  [6, (work) => work.recorder.take(work.key())],
+  [6, (work) => work.recorder.delete(work.key())],
+  [2, (work) => work.recorder.deleteByTag(work.tag())],
+];
+
+const TOTAL = MIX.reduce((sum, [share]) => sum + share, 0);
+
+/** Callers that call at random, until they are stopped. */
+export class Workload {
+  private running = true;
+  private written = 0;
+  private readonly callers: Promise<void>[];
+
+  constructor(
+    readonly recorder: Recorder,
+    private readonly options: WorkloadOptions,
+  ) {
+    this.callers = Array.from({ length: options.callers }, () => this.call());
+  }
+
+  async stop(): Promise<void> {
+    this.running = false;
+    await Promise.all(this.callers);
+  }
+
+  key(): string {
+    return pick(this.options.keys);
+  }
+
+  tag(): string {
+    return pick(this.options.tags);
+  }
+
+  someTags(): string[] {
+    return Math.random() < 0.6 ? [this.tag()] : [];
+  }
+
+  /** No value is written twice. */
+  value(): string {
+    return `${this.options.name}.${++this.written}`;
+  }
+
+  private async call(): Promise<void> {
+    while (this.running) {
+      await action()(this);
+      await sleep(Math.random() * this.options.pause);
+    }
+  }
+}
+
+function action(): Action {
+  let left = Math.random() * TOTAL;
+  for (const [share, chosen] of MIX) {
+    left -= share;
+    if (left < 0) return chosen;
+  }
+  throw new Error('the shares do not add up');
+}
+
+function pick<T>(list: readonly T[]): T {
+  return list[Math.floor(Math.random() * list.length)] as T;
+}
