@@ -53,6 +53,18 @@ export class RecordReader {
     return this.settings.sliding ? this.readAndSlide(id, deadline) : this.find(id, deadline);
   }
 
+  /**
+   * Carries out a deletion of records that only Redis knows. Afterwards there is no copy of any: what others deleted before it
+   * is not found by it, and their invalidations may still be on the way.
+   */
+  async withoutCopies<T>(deletion: () => Promise<T>): Promise<T> {
+    try {
+      return await deletion();
+    } finally {
+      this.near?.forgetAll();
+    }
+  }
+
   private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
     const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
     const found = record && (await this.codec.decode(id, record.bytes));

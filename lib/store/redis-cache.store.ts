@@ -21,8 +21,7 @@ import { RecordCodec } from '../record/codec.js';
 import { RecordReader } from './record-reader.js';
 import { RecordWriter } from './record-writer.js';
 import { SharedLoads } from './shared-loads.js';
-import { TagIndex } from './tag-index.js';
-import type { TaggedRecord } from './tag-index.js';
+import { TagIndex, type TaggedRecord } from './tag-index.js';
 
 /** As many records as are written or read at once by the calls for many. */
 const BATCH = 1000;
@@ -286,12 +285,13 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     const tagId = this.#keyspace.tagId(tag);
     const tagged = this.#tags.records(tagId, this.#writer.deadline);
     const remove = (batch: readonly TaggedRecord[]) => this.#writer.deleteTagged(batch, tagId, this.#writer.deadline());
-    return this.#loads.around(undefined, () => inTurn(tagged, remove));
+    return this.#reader.withoutCopies(() => this.#loads.around(undefined, () => inTurn(tagged, remove)));
   }
 
   /** Deletes every record and counter of this namespace, and nothing else; the number of records. @example `await store.clear()` */
   async clear(): Promise<number> {
-    return this.#loads.around(undefined, () => clear(this.#backend, this.#keyspace, this.#writer.deadline));
+    const clearAll = () => clear(this.#backend, this.#keyspace, this.#writer.deadline);
+    return this.#reader.withoutCopies(() => this.#loads.around(undefined, clearAll));
   }
 
   async #valueOf<T>(id: string, bytes: Buffer): Promise<T | undefined> {

@@ -63,6 +63,22 @@ describe('the near cache, when something breaks', () => {
     }
   });
 
+  it.each<[way: string, deleteAll: (store: RedisCacheStore) => Promise<unknown>]>([
+    ['deleteByTag', (store) => store.deleteByTag('tag')],
+    ['clear', (store) => store.clear()],
+  ])(
+    'serves nothing after a %s of its own, even if others deleted first and that has not been told yet',
+    async (_, deleteAll) => {
+      await writer.put('key', 'signed in', { tags: ['tag'] });
+      await eventually(async () => expect(await store.get('key')).toBe('signed in'));
+      await stage.warm(store, 'key');
+      stage.proxy.stallReplies(FEED);
+      await deleteAll(writer);
+      await deleteAll(store);
+      expect(await store.get('key')).toBeUndefined();
+    },
+  );
+
   it.each<[fault: string, breakIt: () => unknown]>([
     [
       'cut, and cannot be opened again',
