@@ -50,7 +50,7 @@ describe('On one server that keeps what it acknowledges', () => {
           await sleep(AROUND);
         });
         expectLinearizable('one server', history);
-        expect(history.calls.filter(({ outcome }) => outcome === 'ok').length).toBeGreaterThan(1000);
+        expect(history.calls.filter(({ outcome }) => outcome === 'ok').length).toBeGreaterThan(500);
         expect(history.calls.filter(({ outcome }) => outcome === 'unknown').length).toBeGreaterThan(0);
         if (process.env['SHOW']) {
           const counts: Record<string, number> = {};
