@@ -63,9 +63,9 @@ describe('the near cache, when something breaks', () => {
     }
   });
 
-  it.each<[way: string, deleteAll: (store: RedisCacheStore) => Promise<unknown>]>([
-    ['deleteByTag', (store) => store.deleteByTag('tag')],
-    ['clear', (store) => store.clear()],
+  it.each<[way: string, deleteAll: (own: RedisCacheStore) => Promise<unknown>]>([
+    ['deleteByTag', (own) => own.deleteByTag('tag')],
+    ['clear', (own) => own.clear()],
   ])(
     'serves nothing after a %s of its own, even if others deleted first and that has not been told yet',
     async (_, deleteAll) => {
