@@ -161,7 +161,7 @@ class Search<State, Call> {
         const explained = next && this.explain(next, reads);
         if (explained === undefined) continue;
         if (effect.interval === interval && interval.effect === 'repeated') done.add(explained);
-        else if (seen.add(explained)) queue.push(explained);
+        if (seen.add(explained)) queue.push(explained);
       }
     }
     return { ways: done.all(), visited: queue };
