@@ -2,12 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
 import type { RecordedStore } from './recorder.js';
 
-/** What a store may do wrong, each seldom enough to look like a race. */
+/** What a store may do wrong, now and then. */
 export type Defect = keyof typeof DEFECTS;
 
-const SELDOM = 0.1;
-
-const isTime = () => Math.random() < SELDOM;
+const isTime = (share = 0.1) => Math.random() < share;
 
 /** A store with a defect, in front of a sound one. */
 export function broken(store: RedisCacheStore, defect: Defect): RecordedStore {
@@ -25,7 +23,7 @@ const DEFECTS = {
   'sends a take twice': (store: RedisCacheStore) => ({
     async take(key: string) {
       const taken = await store.take(key);
-      return isTime() ? store.take(key) : taken;
+      return isTime(0.5) ? store.take(key) : taken;
     },
   }),
 
@@ -61,7 +59,7 @@ const DEFECTS = {
   // Whose index it is not in.
   'misses a record of a deleteByTag': (store: RedisCacheStore) => ({
     async put(key: string, value: unknown, options?: object) {
-      await store.put(key, value, isTime() ? {} : options);
+      await store.put(key, value, isTime(0.5) ? {} : options);
     },
   }),
 

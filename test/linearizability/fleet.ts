@@ -63,6 +63,12 @@ export class Fleet {
     return { leases: Object.fromEntries(leases.flat()), faults: faults.all, calls };
   }
 
+  /** How many calls of this run have ended. */
+  async made(): Promise<number> {
+    const counts = await Promise.all(this.workers.map((worker) => worker.run('made')));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.kill()));
   }

@@ -26,6 +26,11 @@ export function shiftClock(ms: number): void {
   shift(ms);
 }
 
+/** How many calls have ended. */
+export function made(): number {
+  return workload?.recorder.calls.length ?? 0;
+}
+
 /** No caller begins another call. */
 export async function rest(): Promise<void> {
   await workload?.stop();
