@@ -28,6 +28,14 @@ export function findExecutable(...names) {
 }
 
 /**
+ * A browser for tests of pages. Where there is none they are skipped by name: set-up installs one on Debian as root only.
+ * @returns {string | undefined}
+ */
+export function findChromium() {
+  return findExecutable('chromium', 'chromium-browser', 'google-chrome');
+}
+
+/**
  * A Redis or Valkey server that is new enough: the one that REDIS_SERVER is the path of, or one on PATH.
  * @returns {{ path: string } | { path: undefined, problem: string }}
  */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findExecutable, findRedisServer } from './processes.mjs';
+import { findChromium, findExecutable, findRedisServer } from './processes.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const purpose = process.argv[2] === 'start' ? 'start' : 'test';
@@ -12,6 +12,7 @@ checkNode();
 installPackages();
 if (purpose === 'test' || !process.env['REDIS_URL']) ensureServer();
 if (purpose === 'test') ensureOpenssl();
+if (purpose === 'test' && findChromium() === undefined) installTools({ apt: 'chromium' });
 
 function checkNode() {
   const { engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
@@ -68,9 +69,10 @@ function ensureOpenssl() {
   }
 }
 
-/** @param {{ apt: string, brew: string }} names */
+/** @param {{ apt: string, brew?: string }} names brew: not everything is to be had there */
 function installTools({ apt, brew }) {
-  if (process.platform === 'darwin' && findExecutable('brew') !== undefined) {
+  if (process.platform === 'darwin') {
+    if (brew === undefined || findExecutable('brew') === undefined) return;
     say(`installing ${brew} (brew)`);
     run('brew', ['install', brew]);
   } else if (process.getuid?.() === 0 && findExecutable('apt-get') !== undefined) {
