@@ -114,6 +114,9 @@ export class RedisCacheRuntime {
     return encryption === false ? undefined : this.#surroundings.openKeys(encryption);
   }
 
+  /** The clock that what is stored lives by, in ms since the epoch. */
+  readonly now = (): number => Date.now();
+
   /** One log line for each change of the connection's status, never one for each call. */
   async open(): Promise<void> {
     const { status$ } = this.connection;

@@ -94,11 +94,11 @@ type Creators = {
 
 const CREATE: Creators = {
   async sessions(options, runtime) {
-    const { store, settings } = resolveSessions(options);
+    const { store, settings } = resolveSessions(options, runtime.now);
     return new Sessions(await runtime.createStore(store), settings);
   },
   async refreshTokens(options, runtime, warn) {
-    const { store, settings } = resolveRefreshTokens(options, warn);
+    const { store, settings } = resolveRefreshTokens(options, runtime.now, warn);
     return new RefreshTokens(await runtime.createStore(store), settings);
   },
   async codes(options, runtime, warn) {

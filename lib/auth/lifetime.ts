@@ -3,6 +3,8 @@ export class Lifetime {
   constructor(
     readonly idle: number | null,
     readonly absolute: number | null,
+    /** The clock of Redis, in ms since the epoch. */
+    readonly now: () => number,
   ) {}
 
   /** The moment at which it ends; `null`: never. */
@@ -14,9 +16,15 @@ export class Lifetime {
     return ends.length === 0 ? null : Math.min(...ends);
   }
 
-  /** The ms left to live at `now`, from 1 on, if it is used now; `null`: for ever. */
-  lifeAt(begunAt: number, now: number): number | null {
+  /** The ms left to live if it is used now, from 1 on; `null`: for ever. */
+  lifeOf(begunAt: number): number | null {
+    const now = this.now();
     const end = this.endOf(begunAt, now);
     return end === null ? null : Math.max(1, end - now);
+  }
+
+  /** The ms until `absolute` ends it, below 0 if it has; Infinity: it never does. */
+  absoluteLeft(begunAt: number): number {
+    return this.absolute === null ? Infinity : begunAt + this.absolute - this.now();
   }
 }

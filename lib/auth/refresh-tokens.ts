@@ -1,11 +1,27 @@
+import { performance } from 'node:perf_hooks';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
-import { CacheArgumentError } from '../redis-cache.errors.js';
+import { RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
+import { assertText } from './arguments.js';
 import type { DataSchema } from './data-schema.js';
+import { decide } from './decide.js';
+import type { Decision } from './decide.js';
 import type { Lifetime } from './lifetime.js';
+import {
+  assertFamily,
+  firstToken,
+  newFamily,
+  parseToken,
+  placeOf,
+  rotated,
+  successorOf,
+  tokenText,
+} from './refresh-family.js';
+import type { FamilyRecord, RefreshToken } from './refresh-family.js';
+import { randomToken, sha256 } from './secrets.js';
 import type { About } from './session.js';
 
 /** The options of `RefreshTokens` after validation. */
@@ -44,7 +60,7 @@ export interface RefreshFamily<Data = unknown> {
  *
  * - `rotated`: send the client `token`, its successor.
  * - `retried`: the token was rotated a moment ago and its successor not used yet; `token` is that same successor.
- * - `reused`: the token was used before. Its family is gone; somebody has a copy of it.
+ * - `reused`: the token was used before, or made up by somebody who knows its family. The family is gone.
  * - `unknown`: no such token: malformed, expired, revoked.
  */
 export type Rotation<Data = unknown> =
@@ -58,44 +74,222 @@ export type RefreshTokensOf<Schema extends StandardSchemaV1> = RefreshTokens<
   StandardSchemaV1.InferInput<Schema>
 >;
 
-/** Refresh tokens with rotation and detection of reuse (RFC 9700 §4.14.2). */
+/** What a decision about a token says. */
+type Verdict =
+  | { readonly outcome: 'rotated' | 'retried'; readonly next: RefreshToken; readonly family: FamilyRecord }
+  | { readonly outcome: 'reused'; readonly family: FamilyRecord; readonly isFirst: boolean }
+  | { readonly outcome: 'unknown' };
+
+/** A family that was ended for reuse is remembered so long, to say `reused` to others that hold its old tokens. In ms. */
+const REMEMBERED = 60_000;
+/** What lives for ever lives 100 years, so that what is left of a life tells the time. In ms. */
+const FOREVER = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/**
+ * Refresh tokens with rotation and detection of reuse (RFC 9700 §4.14.2).
+ *
+ * - A token is exchanged once. Sent again within `retryWindow`, as long as its successor was not used, it gives the same
+ *   successor again: an answer that was lost, and two tabs, log nobody out, and no second chain begins. An answer that was lost for
+ *   longer does. The window is judged by Redis' clock.
+ * - Any other token of a known family is `reused`, and ends the family for the thief and the owner. (A minute later all its tokens are `unknown`.)
+ * - Of any number of concurrent `rotate`s of a token, in any number of processes, one is `rotated`; there is one successor.
+ * - A family is one record of constant size.
+ *
+ * Somebody with a dump of Redis cannot use any token; with the dump and the previous token he has the current one, until the next
+ * rotation. Somebody who may write to Redis can make families up; with `encryption` he can only delete them, or put back an old state.
+ * Somebody with one stolen token and its owner cannot both go on: whoever comes second is `reused`.
+ *
+ * After an `unknown` of `rotate` the client sends the same token again: it is `rotated` or, within the window, `retried`. After
+ * one of `issue` it logs in again; the others can be repeated.
+ */
 export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicationShutdown {
   /** What happens through this process. Completes when the application closes. */
   readonly events$: Observable<RefreshEvent>;
   readonly #events = new Subject<RefreshEvent>();
+  readonly #store: RedisCacheStore;
+  readonly #settings: RefreshTokensSettings;
 
   /** @internal */
-  constructor(_store: RedisCacheStore, _settings: RefreshTokensSettings) {
+  constructor(store: RedisCacheStore, settings: RefreshTokensSettings) {
+    this.#store = store;
+    this.#settings = settings;
     this.events$ = this.#events.asObservable();
   }
 
-  /** Begins a family; its first token. @example `const refreshToken = await tokens.issue(user.id, { scope: 'mobile' })` */
-  async issue(_subject: string, _data: Input, _about?: About): Promise<string> {
-    throw new CacheArgumentError('issue: comes with the next commits');
+  /** Begins a family: at a login. Its first token. @example `const refreshToken = await tokens.issue(user.id, { scope: 'mobile' }, { device: 'Pixel 9' })` */
+  async issue(subject: string, data: Input, about?: About): Promise<string> {
+    assertText('subject', subject);
+    await this.#settings.schema.check(data);
+    const token = firstToken(newFamily());
+    const key = sha256(token.family);
+    const now = this.#settings.lifetime.now();
+    const left = this.#fullLife(now);
+    const times = { createdAt: now, rotatedAt: now, left };
+    const secrets = { sequence: token.sequence, current: sha256(token.secret) };
+    const family: FamilyRecord = { subject, data, ...(about && { about }), ...times, ...secrets };
+    await this.#store.put(key, family, { ttl: left, tags: [subject] });
+    this.#emit({ type: 'issued', family: key, subject });
+    return tokenText(token);
   }
 
-  /** Exchanges a token for its successor. @example `const rotation = await tokens.rotate(refreshToken)` */
-  async rotate(_token: string, _change?: (data: Data) => Input | Promise<Input>): Promise<Rotation<Data>> {
-    throw new CacheArgumentError('rotate: comes with the next commits');
+  /**
+   * Exchanges a token for its successor. Two round trips, three after a lost race; once in an `idle`, when the record's life in
+   * Redis is extended, three more.
+   *
+   * @param change - gives the data of the successor, from those of the token; an error of it comes through, and nothing is rotated
+   * @example
+   * ```ts
+   * const rotation = await tokens.rotate(body.refreshToken);
+   * if (!('token' in rotation)) throw new UnauthorizedException();
+   * return { accessToken: sign(rotation.subject), refreshToken: rotation.token };
+   * ```
+   */
+  async rotate(token: string, change?: (data: Data) => Input | Promise<Input>): Promise<Rotation<Data>> {
+    const sent = parseToken(token);
+    if (!sent) return { outcome: 'unknown' };
+    const key = sha256(sent.family);
+    const judge = this.#judge(key, sent, change);
+    const verdict = (await decide(this.#store, key, judge)) ?? { outcome: 'unknown' };
+    if (verdict.outcome === 'unknown') return verdict;
+    const { subject } = verdict.family;
+    if (verdict.outcome === 'reused') {
+      if (verdict.isFirst) await this.#tellOfReuse(key, verdict.family);
+      return { outcome: 'reused', subject };
+    }
+    this.#emit({ type: verdict.outcome, family: key, subject });
+    const data = await this.#settings.schema.read<Data>(verdict.family.data);
+    return { outcome: verdict.outcome, token: tokenText(verdict.next), subject, data };
   }
 
-  /** Ends the family of a token: the logout. @example `await tokens.revoke(refreshToken)` */
-  async revoke(_token: string): Promise<boolean> {
-    throw new CacheArgumentError('revoke: comes with the next commits');
+  /** Ends the family of a token, whichever of its tokens it is: the logout. `false`: there is none. @example `await tokens.revoke(refreshToken)` */
+  async revoke(token: string): Promise<boolean> {
+    const sent = parseToken(token);
+    if (!sent) return false;
+    const key = sha256(sent.family);
+    const family = await this.#store.take<FamilyRecord>(key);
+    if (!family || family.isEnded) return false;
+    this.#emit({ type: 'revoked', family: key, subject: family.subject });
+    return true;
   }
 
-  /** Ends all families of a subject; how many. @example `await tokens.revokeAll(user.id)` */
-  async revokeAll(_subject: string): Promise<number> {
-    throw new CacheArgumentError('revokeAll: comes with the next commits');
+  /** Ends all families of a subject, those that are being rotated included; how many. @example `await tokens.revokeAll(user.id)` */
+  async revokeAll(subject: string): Promise<number> {
+    assertText('subject', subject);
+    const known = await this.#store.keys({ tag: subject });
+    const count = await this.#store.deleteByTag(subject);
+    for (const family of known) this.#emit({ type: 'revoked', family, subject });
+    return count;
   }
 
-  /** The families of a subject, newest first. @example `const devices = await tokens.list(user.id)` */
-  async list(_subject: string): Promise<RefreshFamily<Data>[]> {
-    throw new CacheArgumentError('list: comes with the next commits');
+  /** The families of a subject, newest first: its devices. @example `const devices = await tokens.list(user.id)` */
+  async list(subject: string): Promise<RefreshFamily<Data>[]> {
+    assertText('subject', subject);
+    const families: RefreshFamily<Data>[] = [];
+    for await (const [family, record] of this.#store.entries({ tag: subject })) {
+      assertFamily(record);
+      const life = await this.#lifeLeft(family);
+      if (!life || record.isEnded || this.#isOver(record, life.left())) continue;
+      const end = this.#settings.lifetime.endOf(record.createdAt, record.rotatedAt);
+      families.push({
+        family,
+        subject,
+        data: await this.#settings.schema.read<Data>(record.data),
+        createdAt: new Date(record.createdAt),
+        rotatedAt: new Date(record.rotatedAt),
+        expiresAt: end === null ? null : new Date(end),
+        ...(record.about && { about: record.about }),
+      });
+    }
+    return families.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
   }
 
   /** @internal */
   onApplicationShutdown(): void {
     this.#events.complete();
+  }
+
+  /** Decides about a token by the record of its family, again if somebody was faster. */
+  #judge(key: string, sent: RefreshToken, change?: (data: Data) => Input | Promise<Input>) {
+    const begun = performance.now();
+    const next = { family: sent.family, sequence: sent.sequence + 1, secret: randomToken() };
+    const reading = this.#lifeLeft(key); // together with the record that `decide` asks for
+    reading.catch(() => undefined); // awaited below, if there is a record
+    let wasCurrent = false;
+    return async (family: FamilyRecord): Promise<Decision<FamilyRecord, Verdict>> => {
+      assertFamily(family);
+      const place = placeOf(sent, family);
+      if (family.isEnded) {
+        return { answer: place === 'current' ? { outcome: 'unknown' } : { outcome: 'reused', family, isFirst: false } };
+      }
+      const life = await reading;
+      if (!life || this.#isOver(family, life.left())) return { answer: { outcome: 'unknown' } };
+      if (place === 'current') {
+        wasCurrent = true;
+        const data = await this.#nextData(family, change);
+        const left = await this.#keepAlive(key, family, life.left());
+        const write = { ...family, ...rotated(sent, next), data, rotatedAt: this.#settings.lifetime.now(), left };
+        return { answer: { outcome: 'rotated', next, family: write }, write };
+      }
+      // What was current a moment ago was rotated since then.
+      const since = wasCurrent ? performance.now() - begun : family.left - life.left();
+      if (place === 'previous' && Math.max(0, since) < this.#settings.retryWindow) {
+        return { answer: { outcome: 'retried', next: successorOf(sent, family), family } };
+      }
+      const { subject, createdAt, rotatedAt, sequence, current } = family;
+      const write = { subject, data: null, createdAt, rotatedAt, left: 0, sequence, current, isEnded: true } as const;
+      return { answer: { outcome: 'reused', family: write, isFirst: true }, write };
+    };
+  }
+
+  /** The life that Redis still gives a record, as it runs down; `undefined`: there is none. */
+  async #lifeLeft(key: string): Promise<{ left(): number } | undefined> {
+    const ttl = await this.#store.ttl(key);
+    const read = performance.now();
+    // Without a ttl (PERSIST) nobody can tell how long it was not used: it is over.
+    return ttl === undefined ? undefined : { left: () => (ttl ?? -Infinity) - (performance.now() - read) };
+  }
+
+  async #nextData(family: FamilyRecord, change?: (data: Data) => Input | Promise<Input>): Promise<unknown> {
+    if (!change) return family.data;
+    const { schema } = this.#settings;
+    const data = await change(await schema.read<Data>(family.data));
+    await schema.check(data);
+    return data;
+  }
+
+  /** Redis gives a family twice `idle`, so that few rotations have to extend it, which takes round trips to the index of its subject. */
+  #fullLife(createdAt: number): number {
+    const { lifetime } = this.#settings;
+    return Math.max(1, Math.min(2 * (lifetime.idle ?? Infinity), lifetime.absoluteLeft(createdAt), FOREVER));
+  }
+
+  /** Sees to it that a family lives for `idle` from now on; the life that Redis gives it then. */
+  async #keepAlive(key: string, { createdAt }: FamilyRecord, left: number): Promise<number> {
+    const { lifetime } = this.#settings;
+    const idle = lifetime.idle ?? Infinity;
+    // A hundredth, lest a family be extended at every rotation because two clocks differ.
+    if (left >= Math.min(idle, lifetime.absoluteLeft(createdAt) - idle / 100)) return left;
+    const life = this.#fullLife(createdAt);
+    return (await this.#store.touch(key, life)) ? life : left;
+  }
+
+  #isOver({ createdAt, left }: FamilyRecord, leftNow: number): boolean {
+    const { lifetime } = this.#settings;
+    return left - leftNow >= (lifetime.idle ?? FOREVER) || lifetime.absoluteLeft(createdAt) <= 0;
+  }
+
+  /** Tells of a family that this call has ended, and forgets all but that for a while. */
+  async #tellOfReuse(key: string, family: FamilyRecord): Promise<void> {
+    const { warn } = this.#settings;
+    warn(`a refresh token of the family ${key} was used again, which only a copy of it can be; the family is ended`);
+    this.#emit({ type: 'reused', family: key, subject: family.subject });
+    await this.#store.put(key, family, { ttl: REMEMBERED }).catch((error: unknown) => {
+      if (!(error instanceof RedisCacheError)) throw error; // it is ended all the same
+    });
+  }
+
+  /** The one place where events begin. */
+  #emit(event: RefreshEvent): void {
+    this.#events.next(event);
   }
 }

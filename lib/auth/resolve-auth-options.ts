@@ -82,8 +82,8 @@ export function assertServices(options: RedisCacheAuthOptions): void {
 }
 
 /** @throws CacheConfigError */
-export function resolveSessions(options: SessionsOptions): Resolved<SessionsSettings> {
-  const lifetime = resolveLifetime('sessions', options, SESSIONS);
+export function resolveSessions(options: SessionsOptions, now: () => number): Resolved<SessionsSettings> {
+  const lifetime = resolveLifetime('sessions', options, SESSIONS, now);
   const { namespace, limit, nearCache, encryption } = options;
   if (limit !== undefined) {
     ensure(isObject(limit), 'sessions.limit', `must be { sessions, when: 'evict-oldest' | 'refuse' }`);
@@ -101,8 +101,12 @@ export function resolveSessions(options: SessionsOptions): Resolved<SessionsSett
 }
 
 /** @throws CacheConfigError */
-export function resolveRefreshTokens(options: RefreshTokensOptions, warn: Warn): Resolved<RefreshTokensSettings> {
-  const lifetime = resolveLifetime('refreshTokens', options, REFRESH_TOKENS);
+export function resolveRefreshTokens(
+  options: RefreshTokensOptions,
+  now: () => number,
+  warn: Warn,
+): Resolved<RefreshTokensSettings> {
+  const lifetime = resolveLifetime('refreshTokens', options, REFRESH_TOKENS, now);
   const { retryWindow = 10_000 } = options;
   const window = retryWindow === 0 ? 0 : (duration('refreshTokens.retryWindow', retryWindow, 5 * MINUTE) ?? 0);
   const schema = resolveSchema('refreshTokens', options.schema);
@@ -200,6 +204,7 @@ function resolveLifetime(
   service: 'sessions' | 'refreshTokens',
   options: SessionsOptions | RefreshTokensOptions,
   known: Readonly<Record<string, true>>,
+  now: () => number,
 ): Lifetime {
   assertService(service, options, known);
   const read = (option: 'idle' | 'absolute') => {
@@ -207,7 +212,7 @@ function resolveLifetime(
     if (options[option] === undefined) throw new CacheConfigError(`${service}.${option}`, missing);
     return options[option] === null ? null : (duration(`${service}.${option}`, options[option]) ?? null);
   };
-  return new Lifetime(read('idle'), read('absolute'));
+  return new Lifetime(read('idle'), read('absolute'), now);
 }
 
 function resolveSchema(service: string, schema: SessionsOptions['schema']): DataSchema {

@@ -92,7 +92,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
       ...(about && { about }),
     };
     const id = sha256(token);
-    await this.#store.put(id, record, this.#life(record, now));
+    await this.#store.put(id, record, this.#life(record));
     this.#emit({ type: 'created', id, subject });
     return { token, session: await this.#session(id, record) };
   }
@@ -249,19 +249,19 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     return end !== null && end <= this.#now();
   }
 
-  #life({ subject, createdAt }: SessionRecord, now: number) {
-    return { ttl: this.#settings.lifetime.lifeAt(createdAt, now), tags: subject === null ? [] : [subject] };
+  #life({ subject, createdAt }: SessionRecord) {
+    return { ttl: this.#settings.lifetime.lifeOf(createdAt), tags: subject === null ? [] : [subject] };
   }
 
   async #session(id: string, record: SessionRecord): Promise<Session<Data>> {
     const { lifetime, schema } = this.#settings;
     const data = await schema.read<Data>(record.data);
     const end = lifetime.endOf(record.createdAt, record.lastSeenAt);
-    return new StoredSession(id, record, data, end, () => this.#now());
+    return new StoredSession(id, record, data, end, lifetime.now);
   }
 
   #now(): number {
-    return Date.now();
+    return this.#settings.lifetime.now();
   }
 
   /** The one place where events begin. */
