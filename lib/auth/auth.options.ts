@@ -7,6 +7,7 @@ import { AttemptLimiter } from './attempt-limiter.js';
 import { OneTimeCodes } from './one-time-codes.js';
 import { RefreshTokens } from './refresh-tokens.js';
 import { Sessions } from './sessions.js';
+import type { TokenSource } from './token-source.js';
 
 /** What each of the four services takes. */
 interface ServiceOptions {
@@ -41,6 +42,10 @@ export interface SessionsOptions<Schema extends StandardSchemaV1 = StandardSchem
   nearCache?: CacheStoreBehavior['nearCache'];
   /** Seals the sessions in Redis. Default: what `forRoot` says. */
   encryption?: CacheStoreBehavior['encryption'];
+  /** Where `SessionGuard` and `bind` find the token. Default: `'bearer'`. */
+  from?: TokenSource;
+  /** How often the session of an open socket is read again, from 1 s to 1 hour; see `bind`. Default: 30 s. */
+  recheck?: Duration;
 }
 
 /**

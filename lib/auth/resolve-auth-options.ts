@@ -17,6 +17,7 @@ import { Lifetime } from './lifetime.js';
 import type { OneTimeCodesSettings } from './one-time-codes.js';
 import type { RefreshTokensSettings } from './refresh-tokens.js';
 import type { SessionsSettings } from './sessions.js';
+import type { TokenSource } from './token-source.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -36,6 +37,8 @@ const SESSIONS: Record<keyof SessionsOptions, true> = {
   schema: true,
   nearCache: true,
   encryption: true,
+  from: true,
+  recheck: true,
 };
 const REFRESH_TOKENS: Record<keyof RefreshTokensOptions, true> = {
   namespace: true,
@@ -97,7 +100,30 @@ export function resolveSessions(options: SessionsOptions, now: () => number): Re
     ...(nearCache !== undefined && { nearCache }),
     ...(encryption !== undefined && { encryption }),
   };
-  return { store, settings: { lifetime, limit, schema: resolveSchema('sessions', options.schema) } };
+  const recheck = duration('sessions.recheck', options.recheck, HOUR) ?? 30_000;
+  ensure(recheck >= 1000, 'sessions.recheck', 'must be from 1 second to 1 hour');
+  const schema = resolveSchema('sessions', options.schema);
+  return { store, settings: { lifetime, limit, schema, from: resolveTokenSource(options.from), recheck } };
+}
+
+/** A cookie's name: a token of RFC 9110. */
+const COOKIE_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
+function resolveTokenSource(from: SessionsOptions['from'] = 'bearer'): TokenSource {
+  if (from === 'bearer' || typeof from === 'function') return from;
+  ensure(isObject(from), 'sessions.from', `must be 'bearer', { cookie, origins } or a function of the context`);
+  assertKnown(from, { cookie: true, origins: true }, 'sessions.from.');
+  const isName = typeof from.cookie === 'string' && COOKIE_NAME.test(from.cookie);
+  ensure(isName, 'sessions.from.cookie', `must be the name of a cookie, such as '__Host-session'`);
+  const { origins = [] } = from;
+  const areOrigins = Array.isArray(origins) && origins.every(isOrigin);
+  ensure(areOrigins, 'sessions.from.origins', `must be an array of origins, such as 'https://admin.example.com'`);
+  return { cookie: from.cookie, origins };
+}
+
+/** As browsers send it: no path, no port that the scheme has anyway. */
+function isOrigin(text: unknown): boolean {
+  return typeof text === 'string' && URL.canParse(text) && new URL(text).origin === text;
 }
 
 /** @throws CacheConfigError */

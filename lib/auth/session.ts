@@ -25,6 +25,21 @@ export interface Session<Data = unknown> {
   isFresh(within: Duration): boolean;
 }
 
+/** What happened to a session through this process. What expires by itself is not told. */
+export type SessionEvent = {
+  /** Of a session that was regenerated: its new id. */
+  readonly id: string;
+  readonly subject: string | null;
+} & (
+  { readonly type: 'created' | 'revoked' | 'evicted' } | { readonly type: 'regenerated'; readonly previous: string }
+);
+
+/** A new session, and the token that leads to it: give it to the client, and store it nowhere. */
+export interface CreatedSession<Data> {
+  readonly token: string;
+  readonly session: Session<Data>;
+}
+
 /** What is stored of a session, times in ms since the epoch. */
 export interface SessionRecord {
   readonly subject: string | null;

@@ -9,29 +9,20 @@ import { assertText } from './arguments.js';
 import type { DataSchema } from './data-schema.js';
 import type { Lifetime } from './lifetime.js';
 import { isToken, randomToken, sha256 } from './secrets.js';
+import { SessionSockets } from './session-sockets.js';
+import type { SocketClient } from './session-sockets.js';
 import { isSessionRecord, StoredSession } from './session.js';
-import type { About, Session, SessionRecord } from './session.js';
+import type { About, CreatedSession, Session, SessionEvent, SessionRecord } from './session.js';
+import type { TokenSource } from './token-source.js';
 
 /** The options of `Sessions` after validation. */
 export interface SessionsSettings {
   readonly lifetime: Lifetime;
   readonly limit: { readonly sessions: number; readonly when: 'evict-oldest' | 'refuse' } | undefined;
   readonly schema: DataSchema;
-}
-
-/** What happened to a session through this process. What expires by itself is not told. */
-export type SessionEvent = {
-  /** Of a session that was regenerated: its new id. */
-  readonly id: string;
-  readonly subject: string | null;
-} & (
-  { readonly type: 'created' | 'revoked' | 'evicted' } | { readonly type: 'regenerated'; readonly previous: string }
-);
-
-/** A new session, and the token that leads to it: give it to the client, and store it nowhere. */
-export interface CreatedSession<Data> {
-  readonly token: string;
-  readonly session: Session<Data>;
+  readonly from: TokenSource;
+  /** In ms. */
+  readonly recheck: number;
 }
 
 /** The type of `Sessions` with a schema. @example `constructor(@InjectSessions() private readonly sessions: SessionsOf<typeof schema>) {}` */
@@ -64,12 +55,15 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   readonly #settings: SessionsSettings;
   /** Sessions that a call of this process is just keeping alive. */
   readonly #sliding = new Set<string>();
+  /** Those that were bound to a session, and how requests bring their tokens. @internal */
+  readonly sockets: SessionSockets<Data>;
 
   /** @internal */
   constructor(store: RedisCacheStore, settings: SessionsSettings) {
     this.#store = store;
     this.#settings = settings;
     this.events$ = this.#events.asObservable();
+    this.sockets = new SessionSockets(this, settings.from, settings.recheck);
   }
 
   /**
@@ -179,8 +173,32 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     return count;
   }
 
+  /**
+   * Binds a socket to its session: call it in `handleConnection` of a gateway. The handshake is authenticated as a request is (a
+   * cookie needs an `Origin` of ours), and messages of the socket then pass `SessionGuard` by the same session. The socket is closed when its
+   * session is revoked or evicted, regenerated, or over: at once if that happens in this process, else within `recheck` (default
+   * 30 s); in an outage, when the session could not be read for twice as long. The socket keeps no session alive; its messages do.
+   *
+   * @param client - of Socket.IO, or of `ws`
+   * @param handshake - what `handleConnection` of a `ws` gateway is given second: the request
+   * @returns `undefined`: there is no session, or it cannot be known; the socket has been closed. Never rejects.
+   * @example `async handleConnection(client: WebSocket, request: IncomingMessage) { await this.sessions.bind(client, request); }`
+   */
+  bind(client: SocketClient, handshake?: unknown): Promise<Session<Data> | undefined> {
+    return this.sockets.bind(client, handshake);
+  }
+
+  /** How long a session goes on if it is not used, in ms; `null`: for ever; `undefined`: it has ended. Keeps nothing alive. @internal */
+  async left(id: string): Promise<number | null | undefined> {
+    const record = await this.#read(id);
+    if (!record || record.movedTo !== undefined) return undefined;
+    const end = this.#settings.lifetime.endOf(record.createdAt, record.lastSeenAt);
+    return end && end - this.#now();
+  }
+
   /** @internal */
   onApplicationShutdown(): void {
+    this.sockets.stop();
     this.#events.complete();
   }
 

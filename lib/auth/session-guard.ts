@@ -1,0 +1,158 @@
+import { performance } from 'node:perf_hooks';
+import { createParamDecorator, Inject, Injectable, Logger, SetMetadata } from '@nestjs/common';
+import type { CanActivate, ContextType, ExecutionContext, Type } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
+import type { Duration } from '../redis-cache.duration.js';
+import { CacheArgumentError, CacheCorruptError } from '../redis-cache.errors.js';
+import { InjectSessions } from './auth.options.js';
+import { refusalOf } from './refusals.js';
+import type { Refusal } from './refusals.js';
+import type { Session } from './session.js';
+import { Sessions } from './sessions.js';
+
+const PUBLIC = Symbol('nestjs-redis-cache-store/auth: Public');
+const FRESH = Symbol('nestjs-redis-cache-store/auth: RequireFresh');
+/** A wrong encryption key makes every record corrupt: one line in so many ms is enough to be seen. */
+const REPORT_PAUSE = 60_000;
+
+/** What a guard has found, by the request, message or GraphQL context. */
+interface Found {
+  readonly session?: Session | undefined;
+  readonly token?: string | undefined;
+}
+const found = new WeakMap<object, Found>();
+
+/** Lets everybody in: no session is looked for. On a handler, or on a class for all of its handlers. @example `@Public() @Post('login')` */
+export function Public(): MethodDecorator & ClassDecorator {
+  return SetMetadata(PUBLIC, true);
+}
+
+/**
+ * Lets a session in only if its subject was authenticated within that time, for a step-up before what is dangerous. Others are
+ * answered 401 with `error="insufficient_user_authentication"` (RFC 9470); `sessions.reauthenticate` or a new login mends that.
+ *
+ * @throws CacheArgumentError (when the class is defined) for what is no duration
+ * @example `@RequireFresh('5m') @Post('password')`
+ */
+export function RequireFresh(within: Duration): MethodDecorator & ClassDecorator {
+  if (toMilliseconds(within) === undefined) throw new CacheArgumentError(`RequireFresh: ${durationProblem(within)}`);
+  return SetMetadata(FRESH, within);
+}
+
+/** The session that the guard has found; `undefined` on a `@Public()` handler. @example `me(@CurrentSession() session: Session<Data>)` */
+export const CurrentSession = createParamDecorator((_: unknown, context: ExecutionContext) => {
+  return found.get(carrierOf(context))?.session;
+});
+
+/**
+ * The token that came with the request, for `regenerate`, `revokeToken` and `revokeOthers`. On a `@Public()` handler nobody has asked
+ * whether it leads to a session; it is `undefined` there if there is none, or if the request comes from a foreign page.
+ *
+ * @example `@Post('logout') logout(@SessionToken() token: string) { return this.sessions.revokeToken(token); }`
+ */
+export const SessionToken = createParamDecorator((_: unknown, context: ExecutionContext) => {
+  return found.get(carrierOf(context))?.token;
+});
+
+/**
+ * Lets requests with a session in: HTTP, GraphQL, WebSocket and RPC. One `get` of the store for each.
+ *
+ * | what there is                                        | answer                                                       |
+ * | ---------------------------------------------------- | ------------------------------------------------------------ |
+ * | no session                                           | 401, or its kind in GraphQL, WebSocket and RPC               |
+ * | a session, but its login is too long ago             | 401 with `error="insufficient_user_authentication", max_age` |
+ * | a cookie of ours, sent by the page of somebody else  | 403                                                          |
+ * | an outage                                            | CacheUnavailableError passes through: CacheUnavailableFilter |
+ * | a record that cannot be read                         | 401, and an error line in the log, at most one a minute      |
+ *
+ * Where the token is found is the option `from` of `sessions`.
+ *
+ * @example
+ * ```ts
+ * providers: [{ provide: APP_GUARD, useClass: SessionGuard }, { provide: APP_FILTER, useClass: CacheUnavailableFilter }]
+ * ```
+ */
+@Injectable()
+export class SessionGuard implements CanActivate {
+  readonly #sessions: Sessions;
+  readonly #reflector: Reflector;
+  readonly #logger = new Logger(SessionGuard.name);
+  #reportedAt = -Infinity;
+
+  constructor(@Inject(Sessions) sessions: Sessions, @Inject(Reflector) reflector: Reflector) {
+    this.#sessions = sessions;
+    this.#reflector = reflector;
+  }
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const [isPublic, within] = [this.#metadata<boolean>(PUBLIC, context), this.#metadata<Duration>(FRESH, context)];
+    const sent = await this.#sessions.sockets.findToken(context);
+    if (isPublic) {
+      if (sent !== 'forbidden') found.set(carrierOf(context), sent);
+      return true;
+    }
+    if (sent === 'forbidden') return refuse({ kind: 'forbidden' }, context);
+    const session = sent.token === undefined ? undefined : await this.#read(sent.token);
+    if (!session) return refuse({ kind: 'unauthorized' }, context);
+    if (within !== undefined && !session.isFresh(within)) {
+      return refuse({ kind: 'stale', maxAge: Math.floor((toMilliseconds(within) ?? 0) / 1000) }, context);
+    }
+    found.set(carrierOf(context), { session, token: sent.token });
+    return true;
+  }
+
+  async #read(token: string): Promise<Session | undefined> {
+    try {
+      return await this.#sessions.get(token);
+    } catch (error) {
+      if (!(error instanceof CacheCorruptError)) throw error;
+      this.#report(error);
+      return undefined;
+    }
+  }
+
+  #report(error: CacheCorruptError): void {
+    if (performance.now() - this.#reportedAt < REPORT_PAUSE) return;
+    this.#reportedAt = performance.now();
+    this.#logger.error(`a session cannot be read, and its user is answered 401: ${error.message}`);
+  }
+
+  #metadata<T>(key: symbol, context: ExecutionContext): T | undefined {
+    return this.#reflector.getAllAndOverride<T | undefined>(key, [context.getHandler(), context.getClass()]);
+  }
+}
+
+const namedGuards = new Map<string, Type<CanActivate>>();
+
+/** The guard of the sessions with that name. @example `@UseGuards(SessionGuardFor('admin'))` */
+export function SessionGuardFor(name: string): Type<CanActivate> {
+  const known = namedGuards.get(name);
+  if (known) return known;
+  @Injectable()
+  class NamedSessionGuard extends SessionGuard {
+    constructor(@InjectSessions(name) sessions: Sessions, @Inject(Reflector) reflector: Reflector) {
+      super(sessions, reflector);
+    }
+  }
+  namedGuards.set(name, NamedSessionGuard);
+  return NamedSessionGuard;
+}
+
+async function refuse(refusal: Refusal, context: ExecutionContext): Promise<never> {
+  throw await refusalOf(refusal, context);
+}
+
+/** The object that belongs to one request, and is there for the guard and for the decorators of parameters. */
+function carrierOf(context: ExecutionContext): object {
+  switch (context.getType<ContextType | 'graphql'>()) {
+    case 'graphql':
+      return context.getArgByIndex<object>(2);
+    case 'rpc':
+      return context.switchToRpc().getContext<object>();
+    case 'ws':
+      return context.switchToWs().getClient<object>();
+    default:
+      return context.switchToHttp().getRequest<object>();
+  }
+}
