@@ -39,4 +39,5 @@ export type {
 export { getCacheStoreToken, InjectCacheStore } from './redis-cache.options.js';
 export type { CacheStoreOf } from './store/cache-store-of.js';
 export { RedisCacheStore } from './store/redis-cache.store.js';
-export { jsonSerializer, messagePackSerializer } from './record/message-pack/serializer.js';
+export { jsonSerializer } from './record/json-serializer.js';
+export { messagePackSerializer } from './record/message-pack/serializer.js';

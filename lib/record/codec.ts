@@ -51,21 +51,28 @@ export class RecordCodec {
     }
     const { schema } = this.settings;
     // At once, so that what is checked is what is stored, whatever the caller does with the value meanwhile.
-    const bytes = this.write(key, id, value, header);
-    return schema ? this.check(schema, value).then(() => bytes) : bytes;
+    const payload = this.serialize(value);
+    const bytes = this.write(key, id, payload, header);
+    return schema ? this.check(schema, Buffer.from(payload)).then(() => bytes) : bytes;
   }
 
-  private async check(schema: StandardSchemaV1, value: unknown): Promise<void> {
+  /** The schema judges the value that a read will give it: a serializer may lose what the schema asks for. */
+  private async check(schema: StandardSchemaV1, payload: Buffer): Promise<void> {
+    let value: unknown;
+    try {
+      value = this.settings.serializer.deserialize(payload);
+    } catch {
+      throw new CacheArgumentError('value: the serializer of the store cannot read what it wrote');
+    }
     const { issues } = await schema['~standard'].validate(value);
     if (!issues) return;
     const message = `value: refused by the schema: ${issuePlaces(issues)}`;
     throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
   }
 
-  private write(key: string, id: string, value: unknown, header: RecordHeader): Buffer {
+  private write(key: string, id: string, payload: Uint8Array, header: RecordHeader): Buffer {
     const { maxBytes } = this.settings;
     const head = encodeHead(header, this.cipher !== undefined);
-    const payload = this.serialize(value);
     const record = this.cipher ? this.seal(this.cipher, key, id, head, payload) : encodeRecord(head, payload);
     if (record.length <= maxBytes) return record;
     throw new CacheArgumentError(`value: takes ${record.length} bytes, more than "maxBytes" (${maxBytes}) allows`);

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type } from 'arktype';
-import { CacheArgumentError, CacheCorruptError } from 'nestjs-redis-cache-store';
+import { CacheArgumentError, CacheCorruptError, jsonSerializer } from 'nestjs-redis-cache-store';
 import type { CacheStoreOf } from 'nestjs-redis-cache-store';
 import * as v from 'valibot';
 import { z } from 'zod';
@@ -217,6 +217,25 @@ export function describeSchemas(name: string, open: () => Promise<Stage>): void 
         await sliding.get('session-id');
         expect(await store.ttl('session-id')).toBeLessThanOrEqual(HOUR / 2);
       });
+    });
+
+    it('a value that the schema would refuse when it comes back is refused by put', async () => {
+      class Money {
+        amount = 1;
+      }
+      const dated = z.object({ at: z.date() });
+      const json = await stage.open<CacheStoreOf<typeof dated>>({ schema: dated, serializer: jsonSerializer });
+      const priced = z.object({ price: z.instanceof(Money) });
+      const store = await stage.open<CacheStoreOf<typeof priced>>({ schema: priced });
+      const writes = [
+        () => json.put('key', { at: new Date() }),
+        () => json.putIfAbsent('key', { at: new Date() }),
+        () => json.putMany([['key', { at: new Date() }]]),
+        () => json.getOrPut('key', () => ({ at: new Date() })),
+        () => store.put('key', { price: new Money() }),
+      ];
+      for (const write of writes) await expect(write()).rejects.toThrow(CacheArgumentError);
+      expect([await json.has('key'), await store.has('key')]).toEqual([false, false]);
     });
 
     it('a schema may take its time, and its own failure comes through as it is', async () => {

@@ -11,7 +11,7 @@ const lengths = fc.oneof(
 const names = fc.constantFrom('__proto__', 'constructor', 'prototype', 'toString', 'then', 'length', 'a').map(text);
 const extensions = fc.constantFrom(0x42, 0x50, 0x62, 0x65, 0x69, 0x70, 0x72, 0x73, 0x74, 0x78, 0xff, 0x00, 0x40);
 
-/** Bytes that look like MessagePack as msgpackr writes it, but keep few of its promises. */
+/** Bytes that look like MessagePack, some with extensions of msgpackr, but keep few promises. */
 export const messagePack: fc.Arbitrary<Buffer> = fc
   .letrec<{ item: number[]; items: number[] }>((tie) => ({
     items: fc.array(tie('item'), { maxLength: 5 }).map((parts) => parts.flat()),
@@ -50,13 +50,31 @@ export const messagePack: fc.Arbitrary<Buffer> = fc
   }))
   .items.map((bytes) => Buffer.from(bytes));
 
-/** What stands before values with Maps or cycles in them. */
-export const RECORDS_MARK = Buffer.from([0xd4, 0x4d, 0]);
+/** What stands before values that are written as a list of nodes. */
+export const GRAPH_MARK = Buffer.from([0xd4, 0x4d, 0]);
+
+const slots = fc.oneof(
+  { weight: 3, arbitrary: fc.integer({ min: 0, max: 12 }).map((number) => [0x91, number]) },
+  fc.constantFrom([0x90], [0xc0], [0xc3], [0x91, 0xff], [0x92, 1, 1], [0x81, 0xa1, 0x61, 1], [0xc4, 1, 0xff]),
+  fc.constantFrom('Error', 'AggregateError', 'Buffer', 'DataView', 'Uint16Array', 'a', '-f', '[', 'g').map(text),
+  names,
+  fc.integer({ min: 0, max: 0x7f }).map((number) => [number]),
+);
+const nodes = fc
+  .tuple(fc.integer({ min: 0, max: 13 }), fc.array(slots, { maxLength: 5 }))
+  .map(([kind, fields]) => [0x90 | (fields.length + 1), kind, ...fields.flat()]);
+
+/** A list of nodes of which little need be true. */
+const graphs = fc
+  .tuple(slots, fc.array(nodes, { maxLength: 8 }))
+  .map(([root, list]) => Buffer.from([...GRAPH_MARK, 0x90 | (list.length + 1), ...root, ...list.flat()]));
 
 /** What the default serializer may be asked to read. */
-export const payloads: fc.Arbitrary<Buffer> = fc
-  .tuple(fc.constantFrom(Buffer.of(), RECORDS_MARK), messagePack)
-  .map((parts) => Buffer.concat(parts));
+export const payloads: fc.Arbitrary<Buffer> = fc.oneof(
+  messagePack,
+  messagePack.map((bytes) => Buffer.concat([GRAPH_MARK, bytes])),
+  graphs,
+);
 
 /** Bytes after some accidents. */
 export const accidents = fc.array(

@@ -1,37 +1,50 @@
 import { CacheArgumentError, messagePackSerializer } from 'nestjs-redis-cache-store';
-import { RECORDS_MARK } from '../support/hostile.js';
+import { GRAPH_MARK } from '../support/hostile.js';
 
 const written = (value: unknown) => Buffer.from(messagePackSerializer.serialize(value));
+const again = (value: unknown) => messagePackSerializer.deserialize(written(value));
 
 /** What comes back is the same: see the contract of values. Here is how it lies in Redis. */
 describe('messagePackSerializer', () => {
   it('writes plain data as MessagePack that every language reads', () => {
     expect(written({ id: 7, tags: ['a', null, true] }).toString('hex')).toBe('82a2696407a47461677393a161c0c3');
     expect(written('a').toString('hex')).toBe('a161');
+    expect(written(new Date(1e12)).toString('hex')).toBe('d6ff3b9aca00');
+    expect(written(Buffer.from('a')).toString('hex')).toBe('c40161');
+    expect(written({ a: undefined }).toString('hex')).toBe('81a161d40000');
   });
 
+  it('writes all else as a list of nodes that is MessagePack itself', () => {
+    expect(written(new Map([['a', 255n]])).toString('hex')).toBe('d44d009391019303a16191029209a26666');
+  });
+
+  const shared = {};
   const self: { self?: unknown } = {};
   self.self = self;
-  const shared = {};
-  const beyondMaps: [string, unknown][] = [
+  const beyondMessagePack: [string, unknown][] = [
     ['a Map', new Map()],
     ['a Map deep inside', { list: [{ map: new Map([['a', 1]]) }] }],
-    ['a Map beside an own __proto__', [new Map(), JSON.parse('{"__proto__":1}')]],
+    ['a BigInt', 1n],
+    ['minus zero', [-0]],
+    ['text that is not well-formed', ['\ud800']],
+    ['an array with a hole', Array.of(1, 2).concat(Array(1))],
     ['a cycle', self],
     ['one object in two places', [shared, shared]],
-    ['one object in two places, beside an own __proto__', [shared, shared, JSON.parse('{"__proto__":1}')]],
+    ['an own __proto__', JSON.parse('{"__proto__":1}')],
   ];
-  it.each(beyondMaps)('writes %s as msgpackr’s own records, so that it comes back as it is', (_, value) => {
-    const bytes = written(value);
-    expect(bytes.subarray(0, 3)).toEqual(RECORDS_MARK);
-    expect(messagePackSerializer.deserialize(bytes)).toEqual(value);
+  it.each(beyondMessagePack)('writes %s as a list of nodes, so that it comes back as it is', (_, value) => {
+    expect(written(value).subarray(0, 3)).toEqual(GRAPH_MARK);
+    expect(again(value)).toEqual(value);
   });
 
-  it('writes what only looks like one as plain data', () => {
-    for (const value of [{ text: 'a__proto__b' }, { bytes: Buffer.from([0xd6, 0x69, 0, 0, 0, 0]) }, { ' __': 1 }]) {
-      const bytes = written(value);
-      expect(messagePackSerializer.deserialize(bytes)).toEqual(value);
-    }
+  it('writes one object in many places once, however they multiply', () => {
+    let value: unknown = ['end'];
+    for (let i = 0; i < 60; i++) value = { left: value, right: value };
+    expect(written(value).length).toBeLessThan(2000);
+    let found = again(value) as { left: unknown; right: unknown };
+    expect(found.left).toBe(found.right);
+    for (let i = 0; i < 60; i++) found = found.left as typeof found;
+    expect(found).toEqual(['end']);
   });
 
   it('takes nothing over from one value to the next', () => {
@@ -41,25 +54,26 @@ describe('messagePackSerializer', () => {
     expect(written({ a: 1 })).toEqual(before);
   });
 
-  it.each([65, 500, 3990])('reads a Map beside objects of %d shapes, some of which come again', (count) => {
-    const shapes = Array.from({ length: count }, (_, i) => ({ [`k${i}`]: i }));
-    const value = [new Map(), ...shapes, { k0: 5 }, { [`k${count - 1}`]: 7 }];
-    expect(messagePackSerializer.deserialize(messagePackSerializer.serialize(value))).toEqual(value);
+  it('may be used by a toJSON that it calls', () => {
+    class Inner {
+      toJSON() {
+        return { bytes: written({ other: new Map([[1, { z: 9 }]]) }).length };
+      }
+    }
+    expect(again([{ p: 1 }, new Inner(), { p: 2 }])).toEqual([{ p: 1 }, { bytes: expect.any(Number) }, { p: 2 }]);
   });
 
-  it('refuses what it could not read again', () => {
-    const shapes = Array.from({ length: 9000 }, (_, i) => ({ [`k${i}`]: i }));
-    expect(() => messagePackSerializer.serialize([new Map(), ...shapes, { k0: 5 }])).toThrow(CacheArgumentError);
-    const own = JSON.parse('{"__proto__":{"admin":true}}') as { self?: unknown };
-    own.self = [own];
-    expect(() => messagePackSerializer.serialize(own)).toThrow(CacheArgumentError);
-  });
-
-  it('reads a record with a number of two bytes only if the check of bounds can follow', () => {
-    const bytes = (second: number) =>
-      Buffer.concat([RECORDS_MARK, Buffer.from([0xd5, 0x72, 0x60, second, 0x91, 0xa1, 0x61, 1])]);
-    expect(messagePackSerializer.deserialize(bytes(0x7f))).toEqual({ a: 1 });
-    expect(() => messagePackSerializer.deserialize(bytes(0x80))).toThrow(RangeError);
+  it('calls toJSON once for each instance, as JSON.stringify does', () => {
+    let calls = 0;
+    class Endless {
+      toJSON() {
+        calls++;
+        return new Endless();
+      }
+    }
+    const endless = new Endless();
+    expect(again([endless, endless])).toEqual([{}, {}]);
+    expect(calls).toBe(1);
   });
 
   it.each<[string, unknown]>([
@@ -67,6 +81,65 @@ describe('messagePackSerializer', () => {
     ['one inside', { user: [Promise.resolve()] }],
     ['one beside a Map', [new Map(), Promise.resolve()]],
   ])('refuses %s, which somebody forgot to await', (_, value) => {
-    expect(() => messagePackSerializer.serialize(value)).toThrow(/await/);
+    expect(() => written(value)).toThrow(/await/);
+  });
+
+  class Blob8 extends Uint8Array {}
+  class Codes extends Map {}
+  class List extends Array {}
+  class Failure extends Error {}
+  class Moment extends Date {}
+  const strangers: [string, unknown, string][] = [
+    ['a class derived from Uint8Array', new Blob8([1]), 'Blob8'],
+    ['a class derived from Map', new Codes(), 'Codes'],
+    ['a class derived from Array', new List(), 'List'],
+    ['a class derived from Error', new Failure('no'), 'Failure'],
+    ['a class derived from Date', new Moment(), 'Moment'],
+    ['a WeakMap', new WeakMap(), 'WeakMap'],
+    ['a boxed number', Object(1), 'Number'],
+    ['shared memory', new SharedArrayBuffer(1), 'SharedArrayBuffer'],
+    ['search parameters', new URLSearchParams('a=1'), 'URLSearchParams'],
+  ];
+  it.each(strangers)('refuses an instance of %s by name', (_, value, name) => {
+    for (const each of [value, { deep: [value] }, new Map([[value, 1]])]) {
+      expect(() => written(each)).toThrow(new CacheArgumentError(`value: an instance of ${name} cannot be stored`));
+    }
+  });
+
+  it.each<[string, unknown]>([
+    ['a name that is a symbol', { [Symbol('a')]: 1 }],
+    ['a name that is not well-formed', { '\ud800': 1 }],
+    ['an array with a name', Object.assign([1], { name: 'a' })],
+    ['a Map with a property', Object.assign(new Map(), { name: 'a' })],
+    ['an error whose message is an object', Object.assign(new Error('m'), { message: { code: 1 } })],
+  ])('refuses %s, which would be lost', (_, value) => {
+    expect(() => written(value)).toThrow(CacheArgumentError);
+    expect(() => written([value])).toThrow(CacheArgumentError);
+  });
+
+  describe('nesting', () => {
+    const nested = (depth: number, wrap: (inner: unknown) => unknown) =>
+      Array.from({ length: depth - 1 }).reduce<unknown>((inner) => wrap(inner), []);
+    const wraps: [string, (inner: unknown) => unknown][] = [
+      ['arrays', (inner) => [inner]],
+      ['objects', (inner) => ({ inner })],
+      ['Maps', (inner) => new Map([['inner', inner]])],
+      ['Maps, as keys', (inner) => new Map([[inner, 1]])],
+      ['errors', (inner) => new Error('outer', { cause: inner })],
+    ];
+
+    it.each(wraps)(
+      'is kept up to 500 levels of %s and refused beyond, in a warm process as in a cold one',
+      (_, wrap) => {
+        for (let round = 0; round < 5; round++) {
+          expect(written(again(nested(500, wrap)))).toEqual(written(nested(500, wrap)));
+          expect(() => written(nested(501, wrap))).toThrow('nested too deeply');
+        }
+      },
+    );
+
+    it('is refused however deep it is', () => {
+      for (const [, wrap] of wraps) expect(() => written(nested(20_000, wrap))).toThrow(CacheArgumentError);
+    });
   });
 });
