@@ -1,8 +1,8 @@
-// `npm run test:chaos`: the fault runs of test/chaos at full length, then a table of what they measured. If all of them ran
-// and passed, the table replaces test/chaos/results.md, which docs/faults.md shows.
-// Every run hands in its row through reportFault() of test/support/fault-report.ts.
+// `npm run test:chaos`: the fault runs of test/chaos and test/linearizability at full length, then tables of what they
+// measured. If all runs of a folder passed, its table replaces its results.md, which docs/faults.md shows.
+// `npm run test:chaos -- test/linearizability` runs one of them. Every run hands in its row through reportFault() of test/support/fault-report.ts.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ import { findRedisServer } from './processes.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** What a run under load measures. Others say what they have to say in a sentence. */
-const COLUMNS = [
+const LOAD_COLUMNS = [
   'calls',
   'acknowledged writes',
   'lost',
@@ -22,21 +22,51 @@ const COLUMNS = [
   'longest call (ms)',
   'recovery (ms)',
 ];
+/** What is counted where histories are checked. */
+const HISTORY_COLUMNS = [
+  'runs',
+  'processes',
+  'faults',
+  'checked calls',
+  'answered',
+  'not sent',
+  'unknown outcome',
+  'without explanation',
+];
+const FOLDERS = ['test/chaos', 'test/linearizability'];
 
 const dir = mkdtempSync(join(tmpdir(), 'chaos-'));
 const report = join(dir, 'faults.jsonl');
+const timeline = join(dir, 'timeline.svg');
 const selection = process.argv.slice(2);
 try {
   const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+  const paths = selection.some((argument) => argument.startsWith('test/')) ? [] : FOLDERS;
   // One fault at a time: two of them on one machine would measure each other.
-  const { status } = spawnSync(process.execPath, [...jest, 'test/chaos', '--runInBand', ...selection], {
+  const { status } = spawnSync(process.execPath, [...jest, ...paths, '--runInBand', ...selection], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...process.env, CHAOS: 'long', FAULT_REPORT: report },
+    env: { ...process.env, CHAOS: 'long', FAULT_REPORT: report, TIMELINE: timeline },
   });
-  const text = await format(markdown(readRows()), { parser: 'markdown', printWidth: 120 });
-  console.log(`\n${text}`);
-  if (status === 0 && selection.length === 0) writeFileSync(join(ROOT, 'test', 'chaos', 'results.md'), text);
+  const rows = readRows();
+  const isOfHistory = (/** @type {Row} */ row) => 'checked calls' in row;
+  const tables = {
+    'test/chaos': markdown(
+      'fault',
+      LOAD_COLUMNS,
+      rows.filter((row) => !isOfHistory(row)),
+    ),
+    'test/linearizability': markdown('run', HISTORY_COLUMNS, rows.filter(isOfHistory)),
+  };
+  for (const [folder, table] of Object.entries(tables)) {
+    const text = await format(table, { parser: 'markdown', printWidth: 120 });
+    console.log(`\n${text}`);
+    const isWhole = selection.length === 0 || (selection.length === 1 && selection[0] === folder);
+    if (status === 0 && isWhole) writeFileSync(join(ROOT, folder, 'results.md'), text);
+  }
+  if (status === 0 && existsSync(timeline)) {
+    copyFileSync(timeline, join(ROOT, 'test', 'linearizability', 'timeline.svg'));
+  }
   process.exitCode = status ?? 1;
 } finally {
   rmSync(dir, { recursive: true, force: true });
@@ -55,16 +85,20 @@ function readRows() {
   return rows.toSorted((one, other) => rank(one).localeCompare(rank(other)));
 }
 
-/** @param {Row[]} rows */
-function markdown(rows) {
-  const isMeasured = (/** @type {Row} */ row) => COLUMNS.every((column) => column in row);
+/**
+ * @param {string} subject
+ * @param {string[]} columns
+ * @param {Row[]} rows
+ */
+function markdown(subject, columns, rows) {
+  const isMeasured = (/** @type {Row} */ row) => columns.every((column) => column in row);
   const line = (/** @type {(string | number | undefined)[]} */ cells) => `| ${cells.join(' | ')} |`;
   const cell = (/** @type {string | number | undefined} */ value) =>
     typeof value === 'number' ? value.toLocaleString('en') : value;
   const table = [
-    line(['fault', ...COLUMNS]),
-    line(['---', ...COLUMNS.map(() => '--:')]),
-    ...rows.filter(isMeasured).map((row) => line([row['fault'], ...COLUMNS.map((column) => cell(row[column]))])),
+    line([subject, ...columns]),
+    line(['---', ...columns.map(() => '--:')]),
+    ...rows.filter(isMeasured).map((row) => line([row['fault'], ...columns.map((column) => cell(row[column]))])),
   ];
   const others = rows
     .filter((row) => !isMeasured(row))

@@ -7,6 +7,7 @@ type Worker = WorkerProcess<typeof import('../support/workers/history.worker.js'
 
 export interface Load {
   keys: number;
+  /** Of tags, and of counters. */
   tags: number;
   /** Of each process. */
   callers: number;
@@ -48,10 +49,11 @@ export class Fleet {
       Promise.all(workers.map((worker, i) => action(worker, crews[i] as Crew, `p${i + 1}`)));
     const keys = names('key', load.keys);
     const tags = names('tag', load.tags);
+    const counters = names('counter', load.tags);
     await each(async (worker, { url, lease, clock = 0, defect }, name) => {
       await worker.run('shiftClock', clock);
       const options = { ...store, url, ...(lease && { nearCache: { lease } }) };
-      await worker.run('begin', options, { ...load, name, keys, tags }, defect);
+      await worker.run('begin', options, { ...load, name, keys, tags, counters }, defect);
     });
     const faults = new Faults();
     await meanwhile(faults);

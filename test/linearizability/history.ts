@@ -1,8 +1,19 @@
-import { readFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 export type Operation =
-  'get' | 'getMany' | 'put' | 'putIfAbsent' | 'replace' | 'update' | 'take' | 'delete' | 'deleteByTag';
+  | 'get'
+  | 'getMany'
+  | 'put'
+  | 'putIfAbsent'
+  | 'replace'
+  | 'update'
+  | 'take'
+  | 'delete'
+  | 'deleteByTag'
+  | 'increment'
+  | 'counter'
+  | 'resetCounter';
 
 /**
  * How a call ended. `ok`: it was answered; `not-sent` and `unknown`: as the error said; `refused`: Redis or the store
@@ -18,7 +29,7 @@ export interface Call {
   readonly operation: Operation;
   /** The process that called. */
   readonly process: string;
-  /** Of records; of `deleteByTag`: the tag; of `getMany`: none. */
+  /** Of a record or a counter; of `deleteByTag`: the tag; of `getMany`: none. */
   readonly key: string;
   /** Of `getMany`. */
   readonly keys?: readonly string[];

@@ -4,13 +4,15 @@ import { TcpProxy } from '../support/proxy.js';
 import { RedisServer } from '../support/redis-server.js';
 import { FAULTS } from './faults.js';
 import { type Crew, Fleet } from './fleet.js';
+import type { History } from './history.js';
+import { drawTimeline, reportHistories } from './report.js';
 import { expectLinearizable } from './verdict.js';
 
 const RUNS = LONG ? 10 : 1;
 const LOAD = { keys: 32, tags: 4, callers: 4, pause: 12 };
 /** How long the workers call around each fault, and how long it lasts, in ms. */
-const AROUND = LONG ? 1500 : 400;
-const LASTING = LONG ? 2000 : 600;
+const AROUND = LONG ? 1000 : 400;
+const LASTING = LONG ? 1500 : 600;
 const STORE = { namespace: 'lin', timeout: 500, ttl: '1h', maxAge: '2h' };
 const LEASE = 500;
 
@@ -40,6 +42,7 @@ describe('On one server that keeps what it acknowledges', () => {
         { url: proxy.url, lease: LEASE },
         { url, lease: LEASE, clock: 600_000 },
       ];
+      const histories: History[] = [];
       for (let run = 0; run < RUNS; run++) {
         await server.cli('FLUSHALL');
         const history = await fleet.run(LOAD, crews, STORE, async (faults) => {
@@ -52,12 +55,10 @@ describe('On one server that keeps what it acknowledges', () => {
         expectLinearizable('one server', history);
         expect(history.calls.filter(({ outcome }) => outcome === 'ok').length).toBeGreaterThan(500);
         expect(history.calls.filter(({ outcome }) => outcome === 'unknown').length).toBeGreaterThan(0);
-        if (process.env['SHOW']) {
-          const counts: Record<string, number> = {};
-          for (const { outcome } of history.calls) counts[outcome] = (counts[outcome] ?? 0) + 1;
-          console.log(counts);
-        }
+        histories.push(history);
       }
+      reportHistories('one server', histories, 0);
+      drawTimeline(histories[0] as History);
     },
     RUNS * 60_000,
   );

@@ -121,9 +121,14 @@ function intervalsOf(call: Call, key: string, { from, signedOut }: Fresh): Inter
       if (result === null) return read({ operation: 'get', result });
       // What was never given to `change` was never written.
       return call.saw === undefined ? [] : write({ operation: 'update', saw: call.saw, value });
+    case 'increment':
+      return write({ operation: 'increment', ...(isKnown && { result: Number(result) }) }, 'increment');
+    case 'counter':
+      return read({ operation: 'get', result: typeof result === 'number' ? String(result) : null });
     case 'take':
       return conditional({ operation: 'take', ...(isKnown && { result: result as Reading }) }, 'delete');
     case 'delete':
+    case 'resetCounter':
       return conditional({ operation: 'delete', ...answer }, 'delete');
     default:
       // In this order: both end at the same moment, until which records may be deleted.

@@ -28,6 +28,8 @@ export type RecordCall =
   | { readonly operation: 'update'; readonly saw: string; readonly value: string }
   | { readonly operation: 'take'; readonly result?: Reading }
   | { readonly operation: 'delete'; readonly result?: boolean }
+  /** A counter is a record whose value is its count. */
+  | { readonly operation: 'increment'; readonly result?: number }
   /** `deleteByTag` deletes this record, if it has the tag. */
   | { readonly operation: 'signOut'; readonly tag: string }
   /** `deleteByTag` is done: no record is left that had the tag before `begin`. */
@@ -67,6 +69,11 @@ export const recordModel: Model<RecordState, RecordCall> = {
         return call.result === undefined || state.value === call.result ? ABSENT : undefined;
       case 'delete':
         return fits(isThere) ? ABSENT : undefined;
+      case 'increment': {
+        const count = Number(state.value) + 1;
+        if (call.result !== undefined && call.result !== count) return undefined;
+        return { value: String(count), tags: state.tags };
+      }
       case 'signOut':
         return state.tags.has(call.tag) ? ABSENT : undefined;
       default:
@@ -86,6 +93,8 @@ export const recordModel: Model<RecordState, RecordCall> = {
       case 'put':
       case 'update':
         return { value: call.value, tags: new Map() };
+      case 'increment':
+        return { value: String(call.result), tags: new Map() };
       case 'putIfAbsent':
       case 'replace':
         // Without a write of its own it says that there was a record, and not which.

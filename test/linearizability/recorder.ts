@@ -59,6 +59,18 @@ export class Recorder {
     return this.record('deleteByTag', { key: tag }, async () => this.store.deleteByTag(tag));
   }
 
+  increment(key: string): Promise<void> {
+    return this.record('increment', { key }, async () => (await this.store.increment(key)).count);
+  }
+
+  counter(key: string): Promise<void> {
+    return this.record('counter', { key }, async () => (await this.store.counter(key))?.count ?? null);
+  }
+
+  resetCounter(key: string): Promise<void> {
+    return this.record('resetCounter', { key }, async () => this.store.resetCounter(key));
+  }
+
   /** `late`: what becomes known during the call. */
   private async record(
     operation: Operation,

@@ -6,6 +6,7 @@ export interface WorkloadOptions {
   name: string;
   keys: readonly string[];
   tags: readonly string[];
+  counters: readonly string[];
   callers: number;
   /** The longest pause of a caller between two calls, in ms. */
   pause: number;
@@ -25,6 +26,9 @@ const MIX: readonly (readonly [share: number, action: Action])[] = [
   [6, (work) => work.recorder.take(work.key())],
   [6, (work) => work.recorder.delete(work.key())],
   [2, (work) => work.recorder.deleteByTag(work.tag())],
+  [3, (work) => work.recorder.increment(work.counter())],
+  [1, (work) => work.recorder.counter(work.counter())],
+  [0.3, (work) => work.recorder.resetCounter(work.counter())],
 ];
 
 const TOTAL = MIX.reduce((sum, [share]) => sum + share, 0);
@@ -42,6 +46,12 @@ export class Workload {
     this.callers = Array.from({ length: options.callers }, () => this.call());
   }
 
+  /** Reads everything once more. */
+  async readAll(): Promise<void> {
+    for (const key of this.options.keys) await this.recorder.get(key);
+    for (const key of this.options.counters) await this.recorder.counter(key);
+  }
+
   async stop(): Promise<void> {
     this.running = false;
     await Promise.all(this.callers);
@@ -49,6 +59,10 @@ export class Workload {
 
   key(): string {
     return pick(this.options.keys);
+  }
+
+  counter(): string {
+    return pick(this.options.counters);
   }
 
   tag(): string {

@@ -11,13 +11,11 @@ import { eventually } from '../eventually.js';
 
 let app: INestApplicationContext | undefined;
 let workload: Workload | undefined;
-let keys: readonly string[] = [];
 
 /** Starts calling. The store is that of the package, or has the defect. */
 export async function begin(store: RedisCacheModuleOptions, work: WorkloadOptions, defect?: Defect): Promise<void> {
   app = await NestFactory.createApplicationContext(RedisCacheModule.forRoot(store), { logger: false });
   const sound = app.get(RedisCacheStore);
-  keys = work.keys;
   workload = new Workload(new Recorder(work.name, defect ? broken(sound, defect) : sound), work);
 }
 
@@ -39,7 +37,7 @@ export async function rest(): Promise<void> {
 /** Waits until Redis answers again, reads every record once more, and answers all that was called. */
 export async function end(): Promise<readonly Call[]> {
   await eventually(() => app?.get(RedisCacheStore).has('any'), { timeout: 15_000 });
-  for (const key of keys) await workload?.recorder.get(key);
+  await workload?.readAll();
   await app?.close();
   return workload?.recorder.calls ?? [];
 }
