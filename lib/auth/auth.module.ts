@@ -88,7 +88,7 @@ type Creators = {
   readonly [Kind in ServiceKind]: (
     options: NonNullable<RedisCacheAuthOptions[Kind]>,
     runtime: RedisCacheRuntime,
-    warn: (message: string) => void,
+    logger: Logger,
   ) => Promise<object>;
 };
 
@@ -97,13 +97,15 @@ const CREATE: Creators = {
     const { store, settings } = resolveSessions(options, runtime.now);
     return new Sessions(await runtime.createStore(store), settings);
   },
-  async refreshTokens(options, runtime, warn) {
-    const { store, settings } = resolveRefreshTokens(options, runtime.now, warn);
+  async refreshTokens(options, runtime, logger) {
+    const { store, settings } = resolveRefreshTokens(options, runtime.now, (message) => logger.warn(message));
     return new RefreshTokens(await runtime.createStore(store), settings);
   },
-  async codes(options, runtime, warn) {
-    const { store, settings } = resolveCodes(options, await runtime.masterKeys(), warn);
-    return new OneTimeCodes(await runtime.createStore(store), settings);
+  async codes(options, runtime, logger) {
+    const { store, settings } = resolveCodes(options, await runtime.masterKeys(), (message) => logger.warn(message));
+    const service = new OneTimeCodes(await runtime.createStore(store), settings);
+    logger.log(oddsOf(options.namespace, service));
+    return service;
   },
   async attempts(options, runtime) {
     const { store, settings } = resolveAttempts(options);
@@ -113,9 +115,12 @@ const CREATE: Creators = {
 
 function create<Kind extends ServiceKind>(kind: Kind, options: RedisCacheAuthOptions, runtime: RedisCacheRuntime) {
   const own = options[kind];
-  const logger = new Logger('RedisCacheAuthModule');
-  if (own === undefined) return leftOut(kind);
-  return CREATE[kind](own, runtime, (message) => logger.warn(message));
+  return own === undefined ? leftOut(kind) : CREATE[kind](own, runtime, new Logger('RedisCacheAuthModule'));
+}
+
+function oddsOf(namespace: string, { odds }: OneTimeCodes): string {
+  const oneIn = (chance: number) => `1 in ${Math.floor(1 / chance).toLocaleString('en')}`;
+  return `codes of "${namespace}": a guesser's odds are ${oneIn(odds.code)} for a code and ${oneIn(odds.day)} for a day`;
 }
 
 /** What is injected for a service without options: it says so when it is used. */

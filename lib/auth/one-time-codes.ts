@@ -1,10 +1,13 @@
+import { createHmac, randomInt } from 'node:crypto';
 import type { Duration } from '../redis-cache.duration.js';
-import { CacheArgumentError } from '../redis-cache.errors.js';
+import { CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertText } from './arguments.js';
-import { isToken, randomToken, sha256 } from './secrets.js';
+import { TooManyAttemptsError } from './auth.errors.js';
+import { decide } from './decide.js';
+import { equalInConstantTime, isToken, randomToken, sha256 } from './secrets.js';
 
-/** The options of `OneTimeCodes` after validation. */
+/** The options of `OneTimeCodes` after validation; times in ms. */
 export interface OneTimeCodesSettings {
   readonly length: number;
   readonly characters: string;
@@ -12,61 +15,218 @@ export interface OneTimeCodesSettings {
   readonly ignoresCase: boolean;
   readonly attempts: number;
   readonly budget: { readonly issues: number; readonly wrong: number; readonly window: number } | undefined;
-  /** The secrets as they are now, the one for new codes first. */
+  /** The secrets as they are now, the one for new codes first; the last one names what lies in Redis. */
   readonly secrets: () => readonly Uint8Array[];
 }
 
 /**
- * What a guess gives. `wrong`: with `attemptsLeft: 0` the code is burnt. `none`: there is no code. To strangers both must look
- * alike, or they learn who has asked for a code.
+ * What a guess is told. `wrong`: with `attemptsLeft: 0` the code is burnt. `none`: there is no code, or no guess is left in the
+ * budget. To strangers both must look alike, or they learn who has asked for a code.
  */
 export type Redemption<Data = unknown> =
   { outcome: 'ok'; data: Data } | { outcome: 'wrong'; attemptsLeft: number } | { outcome: 'none' };
 
-/** What a link gives. `none`: unknown, used, expired, or of another purpose. */
+/** What a link is told. `none`: unknown, used, expired, or of another purpose. */
 export type TokenRedemption<Data = unknown> = { outcome: 'ok'; subject: string; data: Data } | { outcome: 'none' };
 
-/** Short codes that somebody types, and long tokens for links, each usable once. */
+/** What is stored of a code; burnt, it has no attempts left. */
+interface CodeRecord {
+  /** HMAC-SHA-256 of purpose, subject, bind and code. */
+  readonly hash: string;
+  readonly attempts: number;
+  readonly data: unknown;
+}
+
+/** What a code is for. */
+type Purpose = readonly [purpose: string, subject: string, bind: string | null];
+
+const DAY = 24 * 60 * 60 * 1000;
+const BURNT: CodeRecord = { hash: '', attempts: 0, data: null };
+/** A guess is given back to the budget if its window lasts longer than any call does, lest the next one be given it. In ms. */
+const REFUND_BEFORE = 60_000;
+
+/**
+ * Short codes that somebody types, and long tokens for links, each usable once.
+ *
+ * **Codes** (ASVS 5.0 6.5: used once, 6 digits or more, valid for 10 minutes at most, few attempts).
+ *
+ * - A wrong guess costs one of the `attempts`, and the last one burns the code. Of any number of concurrent guesses no more than
+ *   `attempts` are compared; of concurrent right ones one is `ok`.
+ * - A new code replaces an earlier one. Issues and wrong guesses also count over all codes of a purpose and subject (`budget`). With
+ *   the defaults a guesser's odds are 1 in 333,333 for a code, and 1 in 4,000 for a day; {@link odds} has them for other options.
+ * - With `bind`, the value of a cookie that was set before the login, nobody else can replace the code or spend its attempts and
+ *   its budget. Each `bind` has a budget of its own, so bound how many a client gets (AttemptLimiter). Without `bind`, strangers who
+ *   know the subject can keep its owner from getting in.
+ *
+ * Somebody with a dump of Redis cannot try codes out: they, and the keys of their records, are hashed under `secret`, which Redis
+ * does not know. Somebody who may write to Redis can reset budgets, and put a record back that was used.
+ *
+ * **Tokens for links** have 256 random bits; Redis knows a SHA-256 of them. Whoever reads the mail can use the link, once.
+ *
+ * After an `unknown`, repeat the call: of `redeem` and `redeemToken` it is `ok`, or `none` if it was carried out; then issue anew. An
+ * issue that is repeated counts twice.
+ */
 export class OneTimeCodes<Data = unknown> {
+  /** The odds of somebody who guesses, for one code and for a day of all guesses that `budget` allows (1: no budget). */
+  readonly odds: { readonly code: number; readonly day: number };
   readonly #store: RedisCacheStore;
+  readonly #settings: OneTimeCodesSettings;
 
   /** @internal */
-  constructor(store: RedisCacheStore, _settings: OneTimeCodesSettings) {
+  constructor(store: RedisCacheStore, settings: OneTimeCodesSettings) {
     this.#store = store;
+    this.#settings = settings;
+    const { characters, length, attempts, budget } = settings;
+    const codes = characters.length ** length;
+    // A day touches one window more than fit into it.
+    const guesses = budget ? budget.wrong * (Math.floor(DAY / budget.window) + 1) : Infinity;
+    this.odds = { code: attempts / codes, day: Math.min(1, guesses / codes) };
   }
 
-  /** A new code, which replaces an earlier one. @example `await mail.send(user, await codes.issue('login', user.id))` */
-  async issue(_purpose: string, _subject: string, _data?: Data, _options: { bind?: string } = {}): Promise<string> {
-    throw new CacheArgumentError('issue: comes with the next commits');
+  /**
+   * A new code, which replaces an earlier one of the purpose and subject (and `bind`).
+   *
+   * @throws TooManyAttemptsError if the budget is spent; `retryAfter` says until when
+   * @example `await mail.send(user.email, await codes.issue('login', user.id))`
+   */
+  async issue(purpose: string, subject: string, data?: Data, options: { bind?: string } = {}): Promise<string> {
+    const what = purposeOf(purpose, subject, options);
+    await this.#chargeIssue(what);
+    const { characters, length, attempts } = this.#settings;
+    const code = Array.from({ length }, () => characters.charAt(randomInt(characters.length))).join('');
+    const [secret = NO_SECRET] = this.#settings.secrets();
+    const record: CodeRecord = { hash: hashOf(secret, what, code), attempts, data };
+    await this.#store.put(this.#name('code', what), record);
+    return code;
   }
 
-  /** Tries a code. @example `const { outcome } = await codes.redeem('login', user.id, body.code)` */
+  /**
+   * Tries a code; spaces and hyphens that somebody typed do not matter.
+   *
+   * @example `if ((await codes.redeem('login', user.id, body.code)).outcome !== 'ok') throw new UnauthorizedException()`
+   */
   async redeem(
-    _purpose: string,
-    _subject: string,
-    _code: string,
-    _options: { bind?: string } = {},
+    purpose: string,
+    subject: string,
+    code: string,
+    options: { bind?: string } = {},
   ): Promise<Redemption<Data>> {
-    throw new CacheArgumentError('redeem: comes with the next commits');
+    const what = purposeOf(purpose, subject, options);
+    const typed = this.#normalized(code);
+    let charge: { readonly left: number; readonly isRefundable: boolean } | undefined;
+    const redemption = await decide<CodeRecord, Redemption<Data>>(
+      this.#store,
+      this.#name('code', what),
+      async (record) => {
+        assertCode(record);
+        if (record.attempts === 0) return { answer: { outcome: 'none' } };
+        // Before the comparison: a guess that was not paid for learns nothing.
+        charge ??= await this.#chargeGuess(what);
+        if (charge.left < 0) return { answer: { outcome: 'none' } };
+        const hashes = this.#settings.secrets().map((secret) => hashOf(secret, what, typed));
+        const isRight = hashes.filter((hash) => equalInConstantTime(hash, record.hash)).length > 0;
+        if (isRight) return { answer: { outcome: 'ok', data: record.data as Data }, write: BURNT };
+        const attemptsLeft = Math.min(record.attempts - 1, charge.left);
+        const write = attemptsLeft === 0 ? BURNT : { ...record, attempts: attemptsLeft };
+        return { answer: { outcome: 'wrong', attemptsLeft }, write };
+      },
+    );
+    if (charge?.isRefundable && redemption?.outcome !== 'wrong') await this.#refundGuess(what);
+    return redemption ?? { outcome: 'none' };
   }
 
-  /** A token for a link. @example `const link = `https://example.com/reset?token=${await codes.issueToken('reset', user.id)}`` */
+  /**
+   * A token for a link, of 43 characters, valid for `ttl` (default: that of the codes). Issuing costs no budget.
+   *
+   * @example `const link = `https://example.com/reset?token=${await codes.issueToken('reset', user.id, undefined, { ttl: '1h' })}``
+   */
   async issueToken(purpose: string, subject: string, data?: Data, options: { ttl?: Duration } = {}): Promise<string> {
+    assertText('subject', subject);
     const token = randomToken();
     await this.#store.put(linkKey(purpose, token), { subject, data }, options);
     return token;
   }
 
-  /** Redeems the token of a link, once. @example `const reset = await codes.redeemToken('reset', query.token)` */
+  /** Redeems the token of a link, once; a token of another purpose stays. One round trip. @example `const reset = await codes.redeemToken('reset', query.token)` */
   async redeemToken(purpose: string, token: string): Promise<TokenRedemption<Data>> {
+    assertText('purpose', purpose);
     if (!isToken(token)) return { outcome: 'none' };
     const link = await this.#store.take<{ subject: string; data: Data }>(linkKey(purpose, token));
     return link ? { outcome: 'ok', subject: link.subject, data: link.data } : { outcome: 'none' };
   }
+
+  /** @throws TooManyAttemptsError */
+  async #chargeIssue(what: Purpose): Promise<void> {
+    const { budget } = this.#settings;
+    if (!budget) return;
+    const wrong = await this.#store.counter(this.#name('wrong', what));
+    // A code that nobody may guess would only fill a mailbox.
+    if (wrong && wrong.count >= budget.wrong) throw new TooManyAttemptsError(wrong.ttl ?? Infinity);
+    const hit = await this.#store.increment(this.#name('issues', what), { limit: budget.issues, ttl: budget.window });
+    if (!hit.allowed) throw new TooManyAttemptsError(hit.retryAfter);
+  }
+
+  /** Takes a guess out of the budget; `left` says how many are left after it, -1: there was none. */
+  async #chargeGuess(what: Purpose) {
+    const { budget } = this.#settings;
+    if (!budget) return { left: Infinity, isRefundable: false };
+    const { wrong: limit, window: ttl } = budget;
+    const hit = await this.#store.increment(this.#name('wrong', what), { limit, ttl });
+    const left = hit.allowed ? limit - hit.count : -1;
+    return { left, isRefundable: hit.allowed && (hit.ttl ?? Infinity) > REFUND_BEFORE };
+  }
+
+  /** What was not wrong costs nothing. */
+  async #refundGuess(what: Purpose): Promise<void> {
+    await this.#store.increment(this.#name('wrong', what), { by: -1 }).catch((error: unknown) => {
+      if (!(error instanceof RedisCacheError)) throw error; // the guess was answered all the same
+    });
+  }
+
+  /** As somebody may have typed it: with spaces and hyphens, in small letters. */
+  #normalized(code: unknown): string {
+    const { characters, ignoresCase } = this.#settings;
+    const given = typeof code === 'string' ? code : ''; // of a request's body; no guess that could be right
+    const text = ignoresCase ? given.toUpperCase() : given;
+    return text.replaceAll(/[\s-]/g, (sign) => (characters.includes(sign) ? sign : ''));
+  }
+
+  /** The key of a record or counter. It does not tell whose it is, and stays the same while `secret` is rotated. */
+  #name(kind: 'code' | 'wrong' | 'issues', what: Purpose): string {
+    const secret = this.#settings.secrets().at(-1) ?? NO_SECRET;
+    return `${kind}:${hmac(secret, [kind, ...what])}`;
+  }
+}
+
+/** There always is a secret; with this one no hash would ever match. */
+const NO_SECRET = new Uint8Array(0);
+
+/** @throws CacheArgumentError */
+function purposeOf(purpose: string, subject: string, { bind }: { bind?: string }): Purpose {
+  assertText('purpose', purpose);
+  assertText('subject', subject);
+  if (bind !== undefined) assertText('bind', bind);
+  return [purpose, subject, bind ?? null];
+}
+
+function hashOf(secret: Uint8Array, what: Purpose, code: string): string {
+  return hmac(secret, ['hash', ...what, code]);
+}
+
+/** As JSON, in which no two lists look alike. */
+function hmac(secret: Uint8Array, parts: readonly (string | null)[]): string {
+  return createHmac('sha256', secret).update(JSON.stringify(parts)).digest('base64url');
 }
 
 /** Of another purpose there is no such key. */
 function linkKey(purpose: string, token: string): string {
   assertText('purpose', purpose);
   return `link:${sha256(JSON.stringify([purpose, token]))}`;
+}
+
+/** @throws CacheCorruptError */
+function assertCode(value: unknown): asserts value is CodeRecord {
+  const { hash, attempts } = (value ?? {}) as Partial<CodeRecord>;
+  if (typeof hash === 'string' && typeof attempts === 'number') return;
+  throw new CacheCorruptError('the record is no one-time code');
 }

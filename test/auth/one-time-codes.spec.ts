@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto';
+import { OneTimeCodes } from 'nestjs-redis-cache-store/auth';
+import { AuthStage, SECRET } from './auth-stage.js';
+import { describeOneTimeCodes } from './one-time-codes-contract.js';
+
+describeOneTimeCodes('memory:', () => AuthStage.memory());
+describeOneTimeCodes('redis://', () => AuthStage.redis());
+describeOneTimeCodes('redis-cluster://', () => AuthStage.cluster());
+
+describe('the secret of one-time codes', () => {
+  let stage: AuthStage;
+  beforeAll(async () => (stage = await AuthStage.redis()));
+  afterEach(() => stage.clean());
+  afterAll(() => stage?.stop());
+
+  it('can be rotated while codes are under way, and keeps their attempts and budgets', async () => {
+    const namespace = stage.namespace();
+    const before = await stage.codes({ namespace });
+    const after = await stage.codes({ namespace, secret: [randomBytes(32), SECRET] });
+    const code = await before.issue('login', 'user:42');
+    expect(await after.redeem('login', 'user:42', 'wrong')).toEqual({ outcome: 'wrong', attemptsLeft: 2 });
+    expect(await after.redeem('login', 'user:42', code)).toMatchObject({ outcome: 'ok' });
+    for (let i = 0; i < 4; i++) await after.issue('login', 'user:42');
+    await expect(before.issue('login', 'user:42')).rejects.toThrow('too many attempts');
+  });
+
+  it('makes codes of another secret, or of another namespace, none', async () => {
+    const namespace = stage.namespace();
+    const code = await (await stage.codes({ namespace })).issue('login', 'user:42');
+    const other = await stage.codes({ namespace, secret: randomBytes(32) });
+    expect(await other.redeem('login', 'user:42', code)).toEqual({ outcome: 'none' });
+  });
+
+  it('is derived from the encryption keys of the module where it is left out', async () => {
+    const codes = { namespace: stage.namespace() };
+    const [key, next] = [randomBytes(32), randomBytes(32)];
+    const open = async (keys: Buffer[]) => (await stage.open({ codes }, { encryption: { keys } })).get(OneTimeCodes);
+    const [before, after] = [await open([key]), await open([next, key])];
+    const code = await before.issue('login', 'user:42', 'data');
+    expect(await after.redeem('login', 'user:42', code)).toEqual({ outcome: 'ok', data: 'data' });
+  });
+});
+
+describe('the odds of a guesser', () => {
+  let stage: AuthStage;
+  beforeAll(async () => (stage = await AuthStage.memory()));
+  afterAll(() => stage?.stop());
+
+  it('are 1 in 333,333 for a code and 1 in 4,000 for a day with the defaults, which the boot logs', async () => {
+    const { odds } = await stage.codes();
+    expect(odds.code).toBeCloseTo(1 / 333_333, 10);
+    expect(odds.day).toBeCloseTo(1 / 4000, 10);
+    expect(stage.log).toContainEqual(expect.stringContaining('1 in 333,333 for a code and 1 in 4,000 for a day'));
+  });
+
+  it('follow from the options, and are certainty over a day without a budget', async () => {
+    const { odds } = await stage.codes({ alphabet: 'letters', attempts: 5, budget: { wrong: 100, window: '24h' } });
+    expect(odds).toEqual({ code: 5 / 24 ** 6, day: 200 / 24 ** 6 });
+    expect((await stage.codes({ budget: false })).odds.day).toBe(1);
+  });
+});
