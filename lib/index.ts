@@ -24,6 +24,7 @@ export type {
   CacheHit,
   CacheStoreBehavior,
   CacheStoreOptions,
+  DeleteByTagOptions,
   EncryptionKey,
   EncryptionOptions,
   GetOptions,

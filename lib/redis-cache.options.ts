@@ -195,6 +195,15 @@ export interface CacheHit extends CacheCounter {
   retryAfter: number;
 }
 
+/** Options of `deleteByTag`. */
+export interface DeleteByTagOptions {
+  /**
+   * `true`: looks at every record of the namespace, too, and finds those that an index does not name any more since Redis evicted
+   * or lost it. It costs as much as there are keys in Redis. Default: `false`.
+   */
+  thorough?: boolean;
+}
+
 /** What to walk over; without any, the whole namespace. */
 export interface ScanOptions {
   /** Only keys that begin with this, taken literally. */

@@ -1,8 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers';
+import { HEAD_PREFIX_BYTES, taggedHead } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
-import { NEVER } from './cache-backend.js';
-import type { CacheBackend, Change, Expiry, IndexMember } from './cache-backend.js';
+import type { CacheBackend, Change, Expiry, HeadChange } from './cache-backend.js';
 import type { Count, Hit, HitResult } from './counters.js';
+import type { IndexMember, Membership } from './indexes.js';
 import { MemoryCounters } from './memory-counters.js';
+import { MemoryIndexes } from './memory-indexes.js';
 
 interface Entry {
   readonly bytes: Buffer;
@@ -13,6 +16,10 @@ interface Entry {
 /** Every so many writes, what has expired is removed, so that records nobody asks for again do not pile up. */
 const SWEEP_EVERY = 1000;
 const BATCH = 1000;
+/** One in so many answers comes in the next turn of the event loop, or callers that ask again at once would let no timer run. */
+const TURN_EVERY = 64;
+
+const NO_BYTES = Buffer.alloc(0);
 
 /**
  * The port over a Map in this process: for a first run and for tests of applications. Bytes are copied on the way in and
@@ -20,116 +27,139 @@ const BATCH = 1000;
  */
 export class MemoryBackend implements CacheBackend {
   private readonly entries = new Map<string, Entry>();
-  private readonly indexes = new Map<string, Map<string, number>>();
+  private readonly indexes = new MemoryIndexes();
   private readonly counters = new MemoryCounters();
   private writes = 0;
+  private answers = 0;
 
   /** `isOpen` tells whether the application is between its start and its shutdown. */
   constructor(private readonly isOpen: () => boolean) {}
 
+  now(): number {
+    return Date.now();
+  }
+
   async get(key: string): Promise<Buffer | undefined> {
     const entry = this.find(key);
-    return entry && Buffer.from(entry.bytes);
+    return this.answer(entry && Buffer.from(entry.bytes));
   }
 
   async getWithTtl(key: string): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {
     const entry = this.find(key);
-    return entry && { bytes: Buffer.from(entry.bytes), ttl: timeLeft(entry) };
+    return this.answer(entry && { bytes: Buffer.from(entry.bytes), ttl: timeLeft(entry) });
+  }
+
+  async heads(keys: readonly string[]): Promise<(Buffer | undefined)[]> {
+    return this.answer(keys.map((key) => headOf(this.find(key))));
   }
 
   async set(key: string, bytes: Buffer, expiry: Expiry): Promise<void> {
     this.write(key, bytes, expiry);
+    return this.answer(undefined);
+  }
+
+  async swap(key: string, bytes: Buffer, expiry: Expiry): Promise<Buffer | undefined> {
+    const overwritten = this.find(key);
+    this.write(key, bytes, expiry);
+    return this.answer(overwritten && taggedHead(overwritten.bytes));
   }
 
   async setIfAbsent(key: string, bytes: Buffer, expiry: Expiry): Promise<boolean> {
-    if (this.find(key)) return false;
-    this.write(key, bytes, expiry);
-    return true;
+    const isAbsent = !this.find(key);
+    if (isAbsent) this.write(key, bytes, expiry);
+    return this.answer(isAbsent);
   }
 
   async compareAndSet(key: string, expected: Buffer, change: Change): Promise<boolean> {
     const entry = this.find(key);
-    if (!entry?.bytes.equals(expected)) return false;
-    if (change === 'delete') return this.entries.delete(key);
-    if ('expire' in change) {
-      if ((timeLeft(entry) ?? Infinity) > (change.ifLeft ?? Infinity)) return false;
-      this.write(key, entry.bytes, change.expire);
-    } else if (change.expiry === 'never' || !('keepUpTo' in change.expiry)) this.write(key, change.set, change.expiry);
-    else if (entry.expiresAt > change.expiry.keepUpTo) return false;
-    else this.write(key, change.set, { at: entry.expiresAt });
-    return true;
+    return this.answer(entry?.bytes.equals(expected) === true && this.change(key, entry, change));
+  }
+
+  async compareHead(key: string, head: Buffer, change: HeadChange): Promise<boolean> {
+    const entry = this.find(key);
+    if (!entry?.bytes.subarray(0, head.length).equals(head)) return this.answer(false);
+    if (change === 'delete') return this.answer(this.entries.delete(key));
+    if ((timeLeft(entry) ?? Infinity) > (change.ifLeft ?? Infinity)) return this.answer(false);
+    this.write(key, entry.bytes, change.expire);
+    return this.answer(true);
   }
 
   async take(key: string): Promise<Buffer | undefined> {
     const entry = this.find(key);
     this.entries.delete(key);
-    return entry?.bytes;
+    return this.answer(entry?.bytes);
   }
 
   async has(key: string): Promise<boolean> {
-    return this.find(key) !== undefined;
+    return this.answer(this.find(key) !== undefined);
   }
 
   async ttl(key: string): Promise<number | null | undefined> {
     const entry = this.find(key);
-    return entry && timeLeft(entry);
+    return this.answer(entry && timeLeft(entry));
   }
 
-  async delete(keys: readonly string[]): Promise<number> {
-    const isGone = (key: string) => (this.find(key) ? this.entries.delete(key) : this.counters.delete(key));
-    return keys.filter(isGone).length;
+  async delete(keys: readonly string[]): Promise<(Buffer | undefined)[]> {
+    this.assertOpen();
+    return this.answer(keys.map((key) => this.remove(key)));
   }
 
   async *scan(...prefixes: readonly string[]): AsyncIterable<readonly string[]> {
     this.sweep();
-    const all = [...this.entries.keys(), ...this.counters.keys()];
+    const all = [...this.entries.keys(), ...this.indexes.keys(), ...this.counters.keys()];
     const keys = all.filter((key) => prefixes.some((prefix) => key.startsWith(prefix)));
-    for (let i = 0; i < keys.length; i += BATCH) {
-      yield keys.slice(i, i + BATCH).filter((key) => this.find(key) ?? this.counters.has(key));
-    }
+    const isThere = (key: string) => this.find(key) ?? (this.indexes.has(key) || this.counters.has(key));
+    for (let i = 0; i < keys.length; i += BATCH) yield await this.answer(keys.slice(i, i + BATCH).filter(isThere));
   }
 
-  async addToIndex(index: string, member: string, ttl: number | null): Promise<number> {
+  async addToIndex(index: string, member: string, membership: Membership): Promise<number> {
     this.assertOpen();
-    const members = this.trim(index);
-    const score = Date.now() + (ttl ?? NEVER);
-    const isEternal = (members.get(member) ?? 0) >= NEVER;
-    members.set(member, Math.max(isEternal ? Date.now() + NEVER : score, members.get(member) ?? 0));
-    this.indexes.set(index, members);
-    return score;
+    return this.answer(this.indexes.add(index, member, membership));
+  }
+
+  async removeFromIndex(index: string, members: readonly string[]): Promise<void> {
+    this.assertOpen();
+    return this.answer(this.indexes.remove(index, members));
   }
 
   async *indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {
     this.assertOpen();
-    const members = Array.from(this.trim(index), ([member, score]) => ({ member, score }));
-    if (members.length > 0) yield members;
-  }
-
-  async removeFromIndex(index: string, gone: readonly IndexMember[]): Promise<void> {
-    const members = this.trim(index);
-    for (const { member, score } of gone) if (members.get(member) === score) members.delete(member);
-    if (members.size === 0) this.indexes.delete(index);
+    for (const page of this.indexes.pages(index)) yield await this.answer(page);
   }
 
   async hit(key: string, hit: Hit): Promise<HitResult> {
     this.countWrite();
-    return this.counters.hit(key, hit);
+    return this.answer(this.counters.hit(key, hit));
   }
 
   async counter(key: string): Promise<Count | undefined> {
     this.assertOpen();
-    return this.counters.read(key);
+    return this.answer(this.counters.read(key));
   }
 
   /** Everything is local already. */
   watch(): undefined {}
 
-  /** The members whose moment has not passed; an index without any is forgotten. */
-  private trim(index: string): Map<string, number> {
-    const members = this.indexes.get(index) ?? new Map<string, number>();
-    for (const [member, score] of members) if (score <= Date.now()) members.delete(member);
-    if (members.size === 0) this.indexes.delete(index);
-    return members;
+  /** What a method has done or found: at once, or when the timers that are due have run. */
+  private answer<T>(answer: T): T | Promise<T> {
+    if (++this.answers % TURN_EVERY !== 0) return answer;
+    return new Promise((resolve) => nextTurn(() => resolve(answer)));
+  }
+
+  private change(key: string, entry: Entry, change: Change): boolean {
+    if (change === 'delete') return this.entries.delete(key);
+    const { set, expiry } = change;
+    if (expiry === 'never' || !('keepUpTo' in expiry)) this.write(key, set, expiry);
+    else if (entry.expiresAt > expiry.keepUpTo) return false;
+    else this.write(key, set, { at: entry.expiresAt });
+    return true;
+  }
+
+  private remove(key: string): Buffer | undefined {
+    const entry = this.find(key);
+    if (!entry) return this.indexes.delete(key) || this.counters.delete(key) ? NO_BYTES : undefined;
+    this.entries.delete(key);
+    return taggedHead(entry.bytes) ?? NO_BYTES;
   }
 
   private find(key: string): Entry | undefined {
@@ -154,13 +184,17 @@ export class MemoryBackend implements CacheBackend {
     this.assertOpen();
     this.counters.sweep();
     for (const [key, { expiresAt }] of this.entries) if (expiresAt <= Date.now()) this.entries.delete(key);
-    for (const index of this.indexes.keys()) this.trim(index);
+    this.indexes.sweep();
   }
 
   private assertOpen(): void {
     if (this.isOpen()) return;
     throw new CacheUnavailableError('closed', 'not-sent', 'the application is not initialized, or has been shut down');
   }
+}
+
+function headOf(entry: Entry | undefined): Buffer | undefined {
+  return entry && Buffer.from(taggedHead(entry.bytes) ?? entry.bytes.subarray(0, HEAD_PREFIX_BYTES));
 }
 
 function timeLeft({ expiresAt }: Entry): number | null {

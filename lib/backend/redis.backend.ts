@@ -1,40 +1,44 @@
 import { isUtf8 } from 'node:buffer';
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
-import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { CacheBackend, Change, Expiry, IndexMember, Invalidations, NextExpiry } from './cache-backend.js';
+import { CacheUnavailableError } from '../redis-cache.errors.js';
+import type { CacheBackend, Change, Expiry, HeadChange, Invalidations, NextExpiry } from './cache-backend.js';
 import { HIT, READ } from './counter-scripts.js';
 import type { Count, Hit, HitResult } from './counters.js';
+import type { IndexMember, Membership } from './indexes.js';
 import { ReadBatcher } from './read-batcher.js';
+import { RedisCaller } from './redis-caller.js';
+import { RedisIndexes } from './redis-indexes.js';
 import { RedisReads, toBytes } from './redis-reads.js';
-import { ADD_TO_INDEX, COMPARE_AND_SET, REMOVE_FROM_INDEX, TRIM_INDEX } from './redis-scripts.js';
-import type { RedisScript } from './redis-scripts.js';
+import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
 
 /** Redis' own limit (proto-max-bulk-len). */
 const LARGEST_VALUE = 512 * 2 ** 20;
 /** Keys that one SCAN looks at: about 0.3 ms of Redis' time. */
 const SCAN_COUNT = 500;
-/** Members that one look at an index gives. */
-const INDEX_COUNT = 1000;
 /** How often a walk begins again after losing its connection. */
 const WALK_RESTARTS = 3;
-/** Keys that one DEL names. */
-const DELETE_COUNT = 500;
-/**
- * On a Cluster, index and record may live on nodes whose clocks differ: the index outlives the record by this, in ms.
- */
-const CLUSTER_CLOCK_SKEW = 5000;
+/** Records that one script looks at or deletes: about 0.3 ms of Redis' time. */
+const RECORDS = 200;
 
 /** The port over Redis commands. */
 export class RedisBackend implements CacheBackend {
   private readonly batcher: ReadBatcher;
+  private readonly caller: RedisCaller;
+  private readonly indexes: RedisIndexes;
 
   constructor(
     private readonly connection: RedisConnection,
     maxBytes: number = LARGEST_VALUE,
   ) {
     this.batcher = new ReadBatcher(new RedisReads(connection, maxBytes).fetch);
+    this.caller = new RedisCaller(connection);
+    this.indexes = new RedisIndexes(connection, this.caller);
+  }
+
+  now(): number {
+    return this.connection.clock.now();
   }
 
   get(key: string, deadline: number): Promise<Buffer | undefined> {
@@ -46,36 +50,51 @@ export class RedisBackend implements CacheBackend {
     return bytes && left !== undefined ? { bytes, ttl: left } : undefined;
   }
 
+  async heads(keys: readonly string[], deadline: number): Promise<(Buffer | undefined)[]> {
+    const ask = (some: readonly string[]) => this.caller.ask(HEADS, some, [], deadline);
+    return (await this.inChunks(keys, ask)).map(toBytes);
+  }
+
   set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown> {
-    return this.write(young('set', key, bytes, ...expiryArguments(expiry)), [key], deadline);
+    return this.caller.write(young('set', key, bytes, ...expiryArguments(expiry)), [key], deadline);
+  }
+
+  async swap(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<Buffer | undefined> {
+    return toBytes(await this.caller.run(SWAP, [key], [bytes, ...expiryArguments(expiry)], deadline));
   }
 
   async setIfAbsent(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean> {
-    return (await this.write(['set', key, bytes, 'NX', ...expiryArguments(expiry)], [key], deadline)) !== null;
+    return (await this.caller.write(['set', key, bytes, 'NX', ...expiryArguments(expiry)], [key], deadline)) !== null;
   }
 
   async compareAndSet(key: string, expected: Buffer, change: Change, deadline: number): Promise<boolean> {
-    return (await this.run(COMPARE_AND_SET, key, [expected, ...changeArguments(change)], deadline)) === 1;
+    const args = [expected, ...changeArguments(change)];
+    return (await this.caller.run(COMPARE_AND_SET, [key], args, deadline)) === 1;
+  }
+
+  async compareHead(key: string, head: Buffer, change: HeadChange, deadline: number): Promise<boolean> {
+    const args = [head, ...headChangeArguments(change)];
+    return (await this.caller.run(COMPARE_HEAD, [key], args, deadline)) === 1;
   }
 
   async take(key: string, deadline: number): Promise<Buffer | undefined> {
-    return toBytes(await this.write(['getdel', key], [key], deadline));
+    return toBytes(await this.caller.write(['getdel', key], [key], deadline));
   }
 
   async has(key: string, deadline: number): Promise<boolean> {
-    return (await this.read(['exists', key], deadline)) === 1;
+    return (await this.caller.read(['exists', key], deadline)) === 1;
   }
 
   async ttl(key: string, deadline: number): Promise<number | null | undefined> {
-    const left = Number(await this.read(['pttl', key], deadline));
+    const left = Number(await this.caller.read(['pttl', key], deadline));
     if (left >= 0) return left;
     return left === -1 ? null : undefined;
   }
 
-  async delete(keys: readonly string[], deadline: number): Promise<number> {
-    const commands = chunks(keys, this.connection.isCluster ? 1 : DELETE_COUNT);
-    const deleted = await together(commands.map((chunk) => this.write(['del', ...chunk], chunk, deadline)));
-    return deleted.reduce<number>((sum, count) => sum + Number(count), 0);
+  async delete(keys: readonly string[], deadline: number): Promise<(Buffer | undefined)[]> {
+    const remove = (some: readonly string[]) => this.caller.run(DELETE, some, [], deadline);
+    const told = await this.inChunks(keys, remove);
+    return told.map((head) => (head === null ? undefined : (toBytes(head) ?? NO_BYTES)));
   }
 
   async *scan(...prefixes: readonly string[]): AsyncIterable<readonly string[]> {
@@ -89,47 +108,27 @@ export class RedisBackend implements CacheBackend {
     }
   }
 
-  async addToIndex(index: string, member: string, ttl: number | null, deadline: number): Promise<number> {
-    return Number(await this.run(ADD_TO_INDEX, index, [this.skew, member, String(ttl ?? '')], deadline));
+  addToIndex(index: string, member: string, membership: Membership, deadline: number): Promise<number> {
+    return this.indexes.addToIndex(index, member, membership, deadline);
   }
 
-  async *indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {
-    const seen = new Set<string>();
-    await this.run(TRIM_INDEX, index, [this.skew], this.connection.call(false).deadline);
-    // By score, not by ZSCAN: its cursors mean nothing to the server that a failover brings in, while scores never sink,
-    // so that whoever is in the index during the whole walk has been seen or is still ahead.
-    for (let from = '-inf', count = INDEX_COUNT; ;) {
-      const page = ['BYSCORE', 'LIMIT', '0', String(count), 'WITHSCORES'];
-      const reply = await this.connection.send(['zrange', index, from, '+inf', ...page], this.connection.call(true));
-      const found = (reply as readonly RedisReply[]).map(String);
-      const fresh: IndexMember[] = [];
-      for (let i = 0; i + 1 < found.length; i += 2) {
-        const member = found[i] ?? '';
-        if (!seen.has(member)) fresh.push({ member, score: Number(found[i + 1]) });
-        seen.add(member);
-      }
-      if (fresh.length > 0) yield fresh;
-      const last = found.at(-1);
-      if (last === undefined || found.length < 2 * count) return;
-      count = last === from ? 2 * count : INDEX_COUNT; // a page may end amid members of one score
-      from = last;
-    }
+  removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void> {
+    return this.indexes.removeFromIndex(index, members, deadline);
   }
 
-  async removeFromIndex(index: string, members: readonly IndexMember[], deadline: number): Promise<void> {
-    const pairs = members.flatMap(({ member, score }) => [member, String(score)]);
-    await this.run(REMOVE_FROM_INDEX, index, [this.skew, ...pairs], deadline);
+  indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {
+    return this.indexes.indexMembers(index);
   }
 
   async hit(key: string, { by, ttl, limit, block }: Hit, deadline: number): Promise<HitResult> {
     const blocks = block ? [block.first, block.factor, block.longest] : ['', '', ''];
     const args = [by, ttl ?? '', limit ?? '', ...blocks].map(String);
-    const [count, left, allowed] = (await this.run(HIT, key, args, deadline)) as readonly number[];
+    const [count, left, allowed] = (await this.caller.run(HIT, [key], args, deadline)) as readonly number[];
     return { ...countOf(count, left), allowed: allowed === 1 };
   }
 
   async counter(key: string, deadline: number): Promise<Count | undefined> {
-    const reply = (await this.run(READ, key, [], deadline, true)) as readonly number[] | null;
+    const reply = (await this.caller.ask(READ, [key], [], deadline)) as readonly number[] | null;
     return reply === null ? undefined : countOf(reply[0], reply[1]);
   }
 
@@ -167,36 +166,21 @@ export class RedisBackend implements CacheBackend {
     }
   }
 
-  private get skew(): string {
-    return String(this.connection.isCluster ? CLUSTER_CLOCK_SKEW : 0);
-  }
-
-  private read(command: RedisCommand, deadline: number): Promise<RedisReply> {
-    return this.connection.send(command, { deadline, repeatable: true });
-  }
-
-  private write(command: RedisCommand, keys: readonly string[], deadline: number): Promise<RedisReply> {
-    return this.connection.feed.around(keys, () => this.connection.send(command, { deadline, repeatable: false }));
-  }
-
-  /** By digest; with its source where Redis does not know it yet (NOSCRIPT: nothing was run). */
-  private async run(
-    script: RedisScript,
-    key: string,
-    args: readonly (string | Buffer)[],
-    deadline: number,
-    onlyReads = false,
-  ): Promise<RedisReply> {
-    const send = (command: RedisCommand) =>
-      onlyReads ? this.read(command, deadline) : this.write(command, [key], deadline);
-    try {
-      return await send(['evalsha', script.sha1, '1', key, ...args]);
-    } catch (error) {
-      if (!(error instanceof CacheCommandError && error.reply === 'NOSCRIPT')) throw error;
-      return send(['eval', script.source, '1', key, ...args]);
-    }
+  /** Replies of a script over many keys, which tells of as many of them as are not too much at once. On a Cluster, key by key. */
+  private async inChunks(
+    keys: readonly string[],
+    call: (some: readonly string[]) => Promise<RedisReply>,
+  ): Promise<RedisReply[]> {
+    const all = async (some: readonly string[]): Promise<RedisReply[]> => {
+      const told: RedisReply[] = [];
+      while (told.length < some.length) told.push(...((await call(some.slice(told.length))) as readonly RedisReply[]));
+      return told;
+    };
+    return (await together(chunks(keys, this.connection.isCluster ? 1 : RECORDS).map(all))).flat();
   }
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** The pattern of what begins with one of the prefixes, which have one length and differ in ASCII characters only. */
 function globOf(prefixes: readonly string[]): string {
@@ -220,19 +204,17 @@ function expiryArguments(expiry: NextExpiry): string[] {
 }
 
 function changeArguments(change: Change): (string | Buffer)[] {
-  if (change === 'delete') return ['', '', 'DEL'];
-  if ('set' in change) {
-    const { set, expiry } = change;
-    const isLimited = expiry !== 'never' && 'keepUpTo' in expiry && expiry.keepUpTo !== Infinity;
-    return [isLimited ? String(expiry.keepUpTo) : '', '', 'SET', set, ...expiryArguments(expiry)];
-  }
-  const { expire, ifLeft = '' } = change;
-  const command = expire === 'never' ? ['PERSIST'] : expirationOf(expire);
-  return ['', String(ifLeft), ...command];
+  if (change === 'delete') return [''];
+  const { set, expiry } = change;
+  const isLimited = expiry !== 'never' && 'keepUpTo' in expiry && expiry.keepUpTo !== Infinity;
+  return [isLimited ? String(expiry.keepUpTo) : '', set, ...expiryArguments(expiry)];
 }
 
-function expirationOf(expire: Exclude<Expiry, 'never'>): string[] {
-  return 'in' in expire ? ['PEXPIRE', String(expire.in)] : ['PEXPIREAT', String(expire.at)];
+function headChangeArguments(change: HeadChange): string[] {
+  if (change === 'delete') return ['', 'UNLINK'];
+  const { expire, ifLeft = '' } = change;
+  if (expire === 'never') return [String(ifLeft), 'PERSIST'];
+  return [String(ifLeft), ...('in' in expire ? ['PEXPIRE', String(expire.in)] : ['PEXPIREAT', String(expire.at)])];
 }
 
 /**

@@ -9,6 +9,7 @@ import type { ConnectionOptions } from './connection-options.js';
 import { InFlight } from './in-flight.js';
 import { InvalidationFeed } from './invalidation-feed.js';
 import { createClient } from './redis-client.js';
+import { RedisClock } from './redis-clock.js';
 import type { Call, RedisCommand, RedisReply } from './redis-command.js';
 import { describe, toRefusal } from './redis-failures.js';
 import { RedisLink } from './redis-link.js';
@@ -64,6 +65,8 @@ export class RedisConnection {
 
   /** Tells which keys change. @internal */
   readonly feed: InvalidationFeed;
+  /** What time it is for Redis. @internal */
+  readonly clock = new RedisClock();
 
   /** @internal */
   constructor(options: ConnectionOptions) {
@@ -196,6 +199,7 @@ export class RedisConnection {
         const link = await this.connect();
         if (this.#closing) return link.close();
         const since = performance.now();
+        await this.clock.follow(link.ended, () => this.inFlight.send(link, ['time'], this.call(true)));
         this.#link = link;
         this.become('ready');
         this.feed.follow(link);

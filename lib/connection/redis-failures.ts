@@ -54,8 +54,12 @@ function withoutArguments({ message, command }: Detailed): string {
 
 /** The first word of an error reply; `undefined` if the error is no reply of Redis. */
 export function replyCode(error: unknown): string | undefined {
-  return error instanceof Error && error.name === 'ReplyError' ? error.message.split(' ', 1)[0] : undefined;
+  if (!(error instanceof Error && error.name === 'ReplyError')) return undefined;
+  return NO_PERMISSION_IN_SCRIPT.test(error.message) ? 'NOPERM' : error.message.split(' ', 1)[0];
 }
+
+/** Redis 7 says of a command that a script may not run `ERR` instead of `NOPERM`. */
+const NO_PERMISSION_IN_SCRIPT = /^ERR .*(user executing the script can't|ACL failure in script)/s;
 
 /** Whether Redis does not let us in: a password that is wrong, or not any more the right one. */
 export function isLoginRefused(error: unknown): boolean {

@@ -30,6 +30,7 @@ export interface RecordPlaces {
 
 /** A record that was read, and what it says. */
 export interface Decoded {
+  readonly id: string;
   readonly key: string;
   readonly value: unknown;
   readonly header: RecordHeader;
@@ -68,6 +69,12 @@ export class RecordCodec {
     if (!issues) return;
     const message = `value: refused by the schema: ${issuePlaces(issues)}`;
     throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
+  }
+
+  /** The bytes of a record with the same value under another header. */
+  async restamp(key: string, id: string, bytes: Buffer, header: RecordHeader): Promise<Buffer> {
+    const { payload } = this.split(id, await this.unseal(id, this.parts(bytes)));
+    return this.write(key, id, payload, header);
   }
 
   private write(key: string, id: string, payload: Uint8Array, header: RecordHeader): Buffer {
@@ -113,7 +120,8 @@ export class RecordCodec {
     }
   }
 
-  private corrupt(error: unknown): undefined {
+  /** What the store does about a record that it cannot read: throws, or tells the operator and takes it for absent. */
+  corrupt(error: unknown): undefined {
     if (!(error instanceof CacheCorruptError) || this.settings.onCorrupt === 'throw') throw error;
     this.settings.warn(`a record of "${this.settings.namespace}" counts as absent: ${error.message}`);
     return undefined;
@@ -156,7 +164,7 @@ export class RecordCodec {
     }
     // Nobody could tell it from an absent record.
     if (value === undefined) throw new CacheCorruptError('the record has no value');
-    return { key, value, header, bytes };
+    return { id, key, value, header, bytes };
   }
 
   /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */

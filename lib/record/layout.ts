@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { CacheCorruptError } from '../redis-cache.errors.js';
 
 /** What a record knows of itself beside its value. */
@@ -14,8 +13,8 @@ export interface RecordHeader {
   /** The ids of the tags it was last written with. */
   readonly tags: readonly string[];
   /**
-   * Ties a tagged record to its index entries: 11 letters of base64url (8 random bytes). Each `put` takes a new one; touch,
-   * replace and update keep it. It is stored if, and only if, there are tags.
+   * Ties a tagged record to its index entries: 11 letters of base64url (8 bytes, which `store/tag-index.ts` explains). It is
+   * stored if, and only if, there are tags.
    */
   readonly incarnation?: string | undefined;
 }
@@ -68,10 +67,30 @@ const NOT_A_RECORD = 'the bytes under the key are no record of this version of t
 const TRUNCATED = 'the header of the record is truncated';
 const DAMAGED = 'the header of the record is damaged';
 
-/** A new incarnation. */
-export function newIncarnation(): string {
-  return randomBytes(INCARNATION_BYTES).toString('base64url');
+/** The head of a record that has tags; `undefined` of any other bytes. */
+export function taggedHead(bytes: Buffer): Buffer | undefined {
+  if (bytes.length < TAGS_AT || bytes[0] !== MARK || ((bytes[1] ?? 0) & (0xf0 | TAGGED)) !== (VERSION | TAGGED)) {
+    return undefined;
+  }
+  return bytes.subarray(0, headLength(bytes));
 }
+
+/**
+ * The same in Lua, for scripts that delete records: a function that gives the head of the record under a key, or false, and the
+ * first bytes of whatever is there ('' if nothing, or of another type).
+ */
+export const TAGGED_HEAD = `
+local function tagged_head(key)
+  local start = redis.pcall('GETRANGE', key, 0, ${TAGS_AT - 1})
+  if type(start) ~= 'string' then return false, '' end
+  local mark, flags = start:byte(1, 2)
+  if #start < ${TAGS_AT} or mark ~= ${MARK} or math.floor(flags / 16) ~= ${VERSION / 16} or flags % 16 < ${TAGGED} then
+    return false, start
+  end
+  local tags = start:byte(${TAGS_LENGTH_AT + 1}) * 256 + start:byte(${TAGS_LENGTH_AT + 2})
+  return redis.call('GETRANGE', key, 0, ${TAGS_AT} + tags - 1), start
+end
+`;
 
 /** The bytes before the payload. */
 export function encodeHead(header: RecordHeader, sealed: boolean): Buffer {

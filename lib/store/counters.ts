@@ -34,7 +34,8 @@ export class Counters {
   }
 
   async reset(key: string): Promise<boolean> {
-    return (await this.backend.delete([this.keyspace.counterKey(key)], this.deadline())) === 1;
+    const [found] = await this.backend.delete([this.keyspace.counterKey(key)], this.deadline());
+    return found !== undefined;
   }
 
   private hit(options: IncrementOptions = {}): Hit {

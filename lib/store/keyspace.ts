@@ -12,6 +12,15 @@ export function isNamespace(name: unknown): name is string {
   return typeof name === 'string' && NAMESPACE.test(name);
 }
 
+export type Kind = 'record' | 'counter' | 'index';
+
+/** The kinds of what there is in a namespace, with the sign that follows the namespace in a Redis key. */
+const KINDS: readonly (readonly [Kind, string])[] = [
+  ['record', ':'],
+  ['counter', '+'],
+  ['index', '#'],
+];
+
 /** Hides keys and tags from whoever can read Redis. */
 export interface NameHash {
   hash(what: 'key' | 'tag', text: string): string;
@@ -57,9 +66,14 @@ export class Keyspace {
     return `${this.namespace}+${this.id(key)}`;
   }
 
-  /** What the Redis keys of records and of counters begin with. */
+  /** What the Redis keys of the namespace begin with. */
   get prefixes(): readonly string[] {
-    return [this.prefix, `${this.namespace}+`];
+    return KINDS.map(([, sign]) => this.namespace + sign);
+  }
+
+  /** What lies under a Redis key of the namespace. */
+  kindOf(redisKey: string): Kind | undefined {
+    return KINDS.find(([, sign]) => redisKey.charAt(this.namespace.length) === sign)?.[0];
   }
 
   /** The id of a record, from its Redis key. */

@@ -1,9 +1,10 @@
+import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
-import { chunks, inTurn } from '../backend/writes-in-parts.js';
 import type { Duration } from '../redis-cache.duration.js';
 import type {
   CacheCounter,
   CacheHit,
+  DeleteByTagOptions,
   GetOptions,
   IncrementOptions,
   PutOptions,
@@ -12,19 +13,19 @@ import type {
 } from '../redis-cache.options.js';
 import type { StoreSettings } from './store-settings.js';
 import { RecordCipher } from '../record/cipher.js';
-import { assertFunction, assertIterable } from './arguments.js';
-import { clear } from './clearing.js';
+import { assertFunction, assertIterable, assertOptions } from './arguments.js';
 import { Counters } from './counters.js';
+import { touchTtl } from './expiry.js';
 import { Keyspace } from './keyspace.js';
 import { openNearCache } from './near-cache.js';
 import { RecordCodec } from '../record/codec.js';
-import { RecordReader } from './record-reader.js';
-import { RecordWriter } from './record-writer.js';
-import { SharedLoads } from './shared-loads.js';
-import { TagIndex, type TaggedRecord } from './tag-index.js';
-
-/** As many records as are written or read at once by the calls for many. */
-const BATCH = 1000;
+import { Reads } from './reads.js';
+import { Removal } from './removal.js';
+import { Rewrites } from './rewrite.js';
+import { SingleFlight } from './single-flight.js';
+import { TagIndex } from './tag-index.js';
+import { Walks } from './walks.js';
+import { Writes } from './writes.js';
 
 /**
  * Typed records under keys, in one namespace. The class is the injection token of the default store.
@@ -33,8 +34,7 @@ const BATCH = 1000;
  * - Every call settles within `timeout` (walks: every step of them). What it rejects with says what to do:
  *   CacheArgumentError (the caller's bug; nothing was sent), CacheUnavailableError (answer 503), CacheCommandError
  *   (Redis refused), CacheCorruptError (no record of this store).
- * - Returned values are the caller's own.
- * - Keys: any well-formed, non-empty string of at most 512 bytes.
+ * - Returned values are the caller's own. Keys: any well-formed, non-empty string of at most 512 bytes.
  *
  * @typeParam Output - what reading gives: follows from the schema of the store, see {@link CacheStoreOf}
  * @typeParam Input - what writing takes
@@ -50,38 +50,41 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** What every key of this store begins with in Redis, before a `:`. */
   readonly namespace: string;
   readonly #keyspace: Keyspace;
-  readonly #codec: RecordCodec;
-  readonly #tags: TagIndex;
-  readonly #writer: RecordWriter;
-  readonly #reader: RecordReader;
-  readonly #counters: Counters;
   readonly #backend: CacheBackend;
-  readonly #loads = new SharedLoads();
+  readonly #writes: Writes;
+  readonly #rewrites: Rewrites;
+  readonly #reads: Reads;
+  readonly #removal: Removal;
+  readonly #walks: Walks;
+  readonly #counters: Counters;
+  readonly #loads: SingleFlight;
+  readonly #deadline: () => number;
 
   /** @internal */
   constructor(settings: StoreSettings, backend: CacheBackend) {
-    this.namespace = settings.namespace;
-    const { namespace, keyRing, hashKeys } = settings;
+    const { namespace, keyRing, hashKeys, timeout } = settings;
     const cipher = keyRing && new RecordCipher(keyRing, namespace);
-    this.#keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
-    this.#codec = new RecordCodec(settings, this.#keyspace, cipher);
-    const near = openNearCache(settings, backend, this.#keyspace);
+    const keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
+    const codec = new RecordCodec(settings, keyspace, cipher);
+    const tags = new TagIndex(keyspace, backend);
+    this.namespace = namespace;
+    this.#keyspace = keyspace;
     this.#backend = backend;
-    this.#tags = new TagIndex(this.#keyspace, this.#backend);
-    this.#writer = new RecordWriter(settings, this.#backend, this.#keyspace, this.#codec, this.#tags);
-    this.#reader = new RecordReader(settings, backend, this.#keyspace, this.#codec, this.#tags, this.#writer, near);
-    this.#counters = new Counters(settings, this.#backend, this.#keyspace, this.#writer.deadline);
+    this.#deadline = () => performance.now() + timeout;
+    this.#writes = new Writes(settings, backend, keyspace, codec, tags);
+    this.#rewrites = new Rewrites(settings, backend, keyspace, codec, tags, this.#writes);
+    const near = openNearCache(settings, backend, keyspace);
+    this.#reads = new Reads(settings, backend, keyspace, codec, this.#rewrites, near, this.#deadline);
+    this.#removal = new Removal(backend, keyspace, tags, this.#deadline);
+    this.#walks = new Walks(backend, keyspace, codec, tags, this.#deadline);
+    this.#counters = new Counters(settings, backend, keyspace, this.#deadline);
+    this.#loads = SingleFlight.on(backend);
   }
 
   /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
   async put<T extends Input>(key: string, value: T, options?: PutOptions): Promise<void> {
-    const draft = await this.#writer.draft(key, value, options);
-    this.#loads.forget(key);
-    try {
-      await this.#writer.write(draft, this.#writer.deadline());
-    } finally {
-      this.#loads.forget(key);
-    }
+    const draft = await this.#writes.draft(key, value, options);
+    await this.#loads.around([this.#keyspace.recordKey(draft.id)], () => this.#writes.write(draft, this.#deadline()));
   }
 
   /**
@@ -95,19 +98,17 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     options?: PutOptions,
   ): Promise<void> {
     assertIterable('records', records);
-    // Async, or a draft that throws at once would leave the others' rejections to nobody.
-    const check = async ([key, value]: readonly [string, T]) => this.#writer.draft(key, value, options);
-    const all = [...records];
-    const drafts = await Promise.all(all.map(check));
-    const keys = all.map(([key]) => key);
-    await this.#loads.around(keys, () => inTurn(chunks(drafts, BATCH), (batch) => this.#writer.writeAll(batch)));
+    const check = ([key, value]: readonly [string, T]) => this.#writes.draft(key, value, options);
+    const drafts = await Promise.all(Array.from(records, check));
+    const recordKeys = drafts.map(({ id }) => this.#keyspace.recordKey(id));
+    await this.#loads.around(recordKeys, () => this.#writes.writeAll(drafts, this.#deadline));
   }
 
   /** Stores a value only if there is no record; of any number of callers one gets `true`. @example `if (!(await store.putIfAbsent(jti, true))) throw new ReplayError()` */
   async putIfAbsent<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
-    const draft = await this.#writer.draft(key, value, options);
-    const isWritten = await this.#writer.writeIfAbsent(draft, this.#writer.deadline());
-    this.#loads.leave(key);
+    const draft = await this.#writes.draft(key, value, options);
+    const isWritten = await this.#writes.writeIfAbsent(draft, this.#deadline());
+    this.#loads.leave(this.#keyspace.recordKey(draft.id));
     return isWritten;
   }
 
@@ -118,10 +119,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `await store.replace(id, session)`
    */
   async replace<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
-    await this.#writer.draft(key, value, options); // says what is wrong even if there is no record
-    const change = async () => ({ value });
-    const bytes = await this.#writer.rewrite(key, change, options, this.#writer.deadline());
-    this.#loads.leave(key);
+    const { id, bytes: record } = await this.#writes.draft(key, value, options); // says what is wrong even without a record
+    const bytes = await this.#rewrites.rewrite(key, async () => ({ record }), options, this.#deadline());
+    this.#loads.leave(this.#keyspace.recordKey(id));
     return bytes !== undefined;
   }
 
@@ -136,38 +136,36 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     key: string,
     change: (current: T) => Replacement<T, Input>,
   ): Promise<T | undefined> {
-    const id = this.#keyspace.id(key);
     assertFunction('change', change);
+    const id = this.#keyspace.id(key);
     const next = async (bytes: Buffer) => {
       // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
-      const current = await this.#codec.decode(id, Buffer.from(bytes));
+      const current = await this.#reads.decode(id, Buffer.from(bytes));
       if (!current) return undefined;
       const changed: unknown = change(current.value as T);
       return { value: await changed };
     };
-    const bytes = await this.#writer.rewrite(key, next, undefined, this.#writer.deadline());
-    this.#loads.leave(key);
+    const bytes = await this.#rewrites.rewrite(key, next, undefined, this.#deadline());
+    this.#loads.leave(this.#keyspace.recordKey(id));
     return bytes && this.#valueOf<T>(id, bytes);
   }
 
   /**
-   * The value of a record. `touch` gives it its ttl again (or the one given), in a second step.
-   *
-   * In a `sliding` store this happens by itself; if that second step fails, the value is returned all the same and the
-   * record keeps its running ttl.
+   * The value of a record. `touch` gives it its own ttl again, or once the one given, in a second step. In a `sliding` store
+   * this happens by itself; if that second step fails, the value is returned all the same and the running ttl stays.
    *
    * @returns `undefined`: there is no such record, and nothing else
    * @example `const session = await store.get<Session>(id)`
    */
   get<T extends Output = Output>(key: string, options?: GetOptions): Promise<T | undefined> {
-    const value = options === undefined ? this.#reader.value(key) : this.#reader.valueWith(key, options);
+    const value = options === undefined ? this.#reads.value(key) : this.#reads.valueWith(key, options);
     return value as Promise<T | undefined>;
   }
 
   /** The values of many records, in the order of the keys. @example `const [a, b] = await store.getMany(['a', 'b'])` */
   async getMany<T extends Output = Output>(keys: readonly string[]): Promise<(T | undefined)[]> {
     assertIterable('keys', keys);
-    const found = await this.#reader.readMany(Array.from(keys, (key) => this.#keyspace.id(key)));
+    const found = await this.#reads.many(Array.from(keys, (key) => this.#keyspace.id(key)));
     return found.map((record) => record?.value as T | undefined);
   }
 
@@ -179,18 +177,18 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `const user = await store.getOrPut(id, () => users.findOneOrFail(id), { ttl: '5m' })`
    */
   async getOrPut<T extends Input & Output>(key: string, load: () => T | Promise<T>, options?: PutOptions): Promise<T> {
-    this.#writer.checkOptions(options);
+    this.#writes.read(options); // says what is wrong with them
     assertFunction('load', load);
     const id = this.#keyspace.id(key);
-    const bytes = await this.#loads.run(key, async (isCurrent) => {
-      const found = await this.#reader.read(key);
+    const bytes = await this.#loads.run(this.#keyspace.recordKey(id), async (isCurrent) => {
+      const found = await this.#reads.read(key);
       if (found) return found.bytes;
       const value = await load();
       if (value === undefined) return undefined;
-      const draft = await this.#writer.draft(key, value, options);
-      if (await this.#writer.writeIfAbsent(draft, this.#writer.deadline(), isCurrent)) return draft.bytes;
-      if (!isCurrent()) return draft.bytes;
-      return (await this.#reader.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
+      const draft = await this.#writes.draft(key, value, options);
+      const isWritten = await this.#writes.writeIfAbsent(draft, this.#deadline(), isCurrent);
+      if (isWritten || !isCurrent()) return draft.bytes;
+      return (await this.#reads.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
     });
     // T says whether `undefined` is a possible result of `load`.
     return (bytes && (await this.#valueOf<T>(id, Buffer.from(bytes)))) as T;
@@ -199,24 +197,23 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Reads a record and deletes it in one atomic step: a one-time token is redeemed at most once. @example `const reset = await tokens.take<Reset>(token)` */
   async take<T extends Output = Output>(key: string): Promise<T | undefined> {
     const id = this.#keyspace.id(key);
-    const take = () => this.#backend.take(this.#keyspace.recordKey(id), this.#writer.deadline());
-    const bytes = await this.#loads.around([key], take);
+    const bytes = await this.#loads.around([this.#keyspace.recordKey(id)], () => this.#removal.take(id));
     return bytes && this.#valueOf<T>(id, bytes);
   }
 
   /** Whether there is a record; its bytes are not looked at. @example `if (await denied.has(jti)) throw new UnauthorizedException()` */
   async has(key: string): Promise<boolean> {
-    return this.#backend.has(this.#keyspace.locate(key), this.#writer.deadline());
+    return this.#backend.has(this.#keyspace.locate(key), this.#deadline());
   }
 
   /** The ms a record has left; `null`: it never expires; `undefined`: there is none. @example `await store.ttl(id) // 1799998` */
   async ttl(key: string): Promise<number | null | undefined> {
-    return this.#backend.ttl(this.#keyspace.locate(key), this.#writer.deadline());
+    return this.#backend.ttl(this.#keyspace.locate(key), this.#deadline());
   }
 
-  /** Lets a record live for `ttl` (default: the store's) from now on, at most up to `maxAge`; `false`: there is none. @example `await store.touch(id, '1h')` */
+  /** Lets a record live from now on for its own ttl again, or once for the `ttl` given; at most up to `maxAge`. `false`: there is none. @example `await store.touch(id, '1h')` */
   async touch(key: string, ttl?: Duration): Promise<boolean> {
-    return this.#writer.extend(this.#keyspace.id(key), this.#writer.touchTtl(ttl), this.#writer.deadline());
+    return this.#rewrites.extend(this.#keyspace.id(key), touchTtl(ttl), this.#deadline());
   }
 
   /** Deletes a record; `true`: it was there. @example `await sessions.delete(id) // logout` */
@@ -227,10 +224,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Deletes records; the number of those that were there. Not one atomic step: as with `putMany`, some may be gone when it rejects. @example `await store.deleteMany(['a', 'b']) // 2` */
   async deleteMany(keys: Iterable<string>): Promise<number> {
     assertIterable('keys', keys);
-    const distinct = [...new Set(keys)];
-    const recordKeys = distinct.map((key) => this.#keyspace.locate(key));
-    const remove = (batch: readonly string[]) => this.#backend.delete(batch, this.#writer.deadline());
-    return this.#loads.around(distinct, () => inTurn(chunks(recordKeys, BATCH), remove));
+    const ids = Array.from(new Set(keys), (key) => this.#keyspace.id(key));
+    const recordKeys = ids.map((id) => this.#keyspace.recordKey(id));
+    return this.#loads.around(recordKeys, () => this.#removal.records(ids));
   }
 
   /**
@@ -263,13 +259,13 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** As `keys`, one after the other as Redis gives them, without ever blocking it. @example `for await (const key of store.scan({ prefix: 'web:' })) console.log(key)` */
   async *scan(options?: ScanOptions): AsyncIterable<string> {
-    for await (const ids of this.#reader.ids(options)) yield* await this.#reader.keysOf(ids, options?.prefix);
+    for await (const ids of this.#walks.ids(options)) yield* await this.#walks.keysOf(ids, options?.prefix);
   }
 
   /** Keys and values, as `scan` does; a record that goes meanwhile is left out. @example `for await (const [id, session] of store.entries<Session>()) …` */
   async *entries<T extends Output = Output>(options?: ScanOptions): AsyncIterable<[string, T]> {
-    for await (const ids of this.#reader.ids(options)) {
-      for (const found of await this.#reader.readMany(ids)) {
+    for await (const ids of this.#walks.ids(options)) {
+      for (const found of await this.#reads.many(ids)) {
         if (found?.key.startsWith(options?.prefix ?? '')) yield [found.key, found.value as T];
       }
     }
@@ -277,24 +273,28 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /**
    * Deletes every record that has the tag: "sign out everywhere". None that was acknowledged before the call is
-   * readable after it, however it was extended or rewritten. The number of records deleted.
+   * readable after it, however it was extended or rewritten. `thorough`: looks at every record of the namespace, too, so that
+   * this holds although Redis evicted an index or lost a shard. The number of records deleted.
    *
+   * @throws CacheCorruptError, once all others are deleted, if there is something that cannot be parsed
    * @example `await sessions.deleteByTag('user:42')`
    */
-  async deleteByTag(tag: string): Promise<number> {
+  async deleteByTag(tag: string, options?: DeleteByTagOptions): Promise<number> {
     const tagId = this.#keyspace.tagId(tag);
-    const tagged = this.#tags.records(tagId, this.#writer.deadline);
-    const remove = (batch: readonly TaggedRecord[]) => this.#writer.deleteTagged(batch, tagId, this.#writer.deadline());
-    return this.#reader.withoutCopies(() => this.#loads.around(undefined, () => inTurn(tagged, remove)));
+    assertOptions(options, ['thorough']);
+    return this.#aroundAll(() => this.#removal.tagged(tagId, options?.thorough));
   }
 
   /** Deletes every record and counter of this namespace, and nothing else; the number of records. @example `await store.clear()` */
   async clear(): Promise<number> {
-    const clearAll = () => clear(this.#backend, this.#keyspace, this.#writer.deadline);
-    return this.#reader.withoutCopies(() => this.#loads.around(undefined, clearAll));
+    return this.#aroundAll(() => this.#removal.everything());
+  }
+
+  #aroundAll(removal: () => Promise<number>): Promise<number> {
+    return this.#reads.withoutCopies(() => this.#loads.aroundAll(this.#keyspace.prefix, removal));
   }
 
   async #valueOf<T>(id: string, bytes: Buffer): Promise<T | undefined> {
-    return (await this.#codec.decode(id, bytes))?.value as T | undefined;
+    return (await this.#reads.decode(id, bytes))?.value as T | undefined;
   }
 }

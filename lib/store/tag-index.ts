@@ -1,31 +1,44 @@
-import { NEVER } from '../backend/cache-backend.js';
-import type { CacheBackend, Expiry, IndexMember } from '../backend/cache-backend.js';
-import { CacheCommandError } from '../redis-cache.errors.js';
+import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import { CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
+import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
+import type { RecordHeader } from '../record/layout.js';
 import type { Keyspace } from './keyspace.js';
-import { decodeHeader } from '../record/layout.js';
 
-/**
- * For so long a member that never expires stays in an index although its record is not there: its put may still be
- * between its two writes. Longer than the longest `timeout`. In ms.
- */
-const SETTLED = 15 * 60 * 1000;
+/** By so much, in ms, the clocks of hosts, and of the nodes of a Cluster, may differ. */
+const SKEW = 10_000;
+/** No write takes longer than the longest `timeout`, twice. In ms. */
+const LONGEST_WRITE = 20 * 60_000;
 
-/** A record that has a tag. */
-export interface TaggedRecord {
+/** A record, without its value. Nothing proves the header: in an encrypted store, opening the record does. */
+export interface RecordHead {
   readonly id: string;
-  readonly bytes: Buffer;
-  /** The score of its index entry when that was read. */
-  readonly score: number;
+  readonly header: RecordHeader;
+  /** The bytes that say so. */
+  readonly head: Buffer;
 }
+
+/** What there is under an id; `undefined`: nothing. */
+export type Found = RecordHead | 'unreadable' | undefined;
+
+/** A record that is gone, or that an index names and that will not be. */
+export type Gone = Pick<RecordHead, 'id' | 'header'>;
+
+/** Is told of what lies under the key of a record and is none. */
+export type OnUnreadable = (id: string, error: CacheCorruptError) => void;
 
 /**
  * Which records have a tag. The invariant that "sign out everywhere" rests on:
  *
  * **A record never outlives its membership in the index of each tag in its header.** So a record's index entries are
- * written, with the same moment of expiry, before the record is; whoever extends a record extends its index entries
- * first, and then only if the record's bytes (so its tags) are still those it read; and a member leaves an index only when
- * its moment has passed. Where a writer dies or fails between the two, a stale member is left over: harmless,
- * since what an index names is looked at before it is believed.
+ * written, with the same moment of expiry, before the record is; whoever extends a record extends its index entries first, and
+ * then only if the record's head (so its tags) is still the one it read.
+ *
+ * A membership belongs to one incarnation of a record: its member is the incarnation, then the id. A put, and whoever gives
+ * other tags, makes a new incarnation; touch, replace and update keep it. So whoever deletes or overwrites a record removes
+ * exactly the entries of that one, after the record is gone, even while the next one is between its two writes. What is left over
+ * (of records that expired or were evicted, of writers that died) is looked at before it is believed, and trimmed by walks
+ * once the write that it was made for is over, which the incarnation tells.
  */
 export class TagIndex {
   constructor(
@@ -33,58 +46,144 @@ export class TagIndex {
     private readonly backend: CacheBackend,
   ) {}
 
-  /** Makes the indexes cover a record that is to live for `ttl` ms (`null`: for ever); returns the expiry it may have. */
-  cover(id: string, tagIds: readonly string[], ttl: number | null, deadline: number): Expiry | Promise<Expiry> {
-    if (tagIds.length === 0) return ttl === null ? 'never' : { in: ttl };
-    return this.addToAll(id, tagIds, ttl, deadline);
-  }
-
-  private async addToAll(id: string, tagIds: readonly string[], ttl: number | null, deadline: number): Promise<Expiry> {
-    const moments = await Promise.all(
-      tagIds.map((tagId) => this.backend.addToIndex(this.keyspace.indexKey(tagId), id, ttl, deadline)),
-    );
+  /**
+   * Makes the indexes cover a record that is to live for `ttl` ms (`null`: for ever); returns the expiry it may have.
+   *
+   * @param before - the record in whose place it comes, so that no walk that is on its way misses both of them
+   */
+  async cover(
+    id: string,
+    header: RecordHeader,
+    ttl: number | null,
+    deadline: number,
+    before?: RecordHeader,
+  ): Promise<Expiry> {
+    if (header.tags.length === 0) return ttl === null ? 'never' : { in: ttl };
+    const successorOf = before && before.tags.length > 0 ? memberOf(id, before) : undefined;
+    const member = memberOf(id, header);
+    const add = (tagId: string) =>
+      this.backend.addToIndex(this.keyspace.indexKey(tagId), member, { ttl, successorOf }, deadline);
+    const moments = await Promise.all(header.tags.map(add));
     return ttl === null ? 'never' : { at: Math.min(...moments) };
   }
 
-  /** The records that have the tag now, in batches. */
-  async *records(tagId: string, deadline: () => number): AsyncIterable<readonly TaggedRecord[]> {
-    const index = this.keyspace.indexKey(tagId);
-    for await (const members of this.backend.indexMembers(index)) {
-      const found = await Promise.all(members.map((member) => this.find(member, tagId, deadline())));
-      await this.forget(
-        tagId,
-        members.filter((_, i) => !found[i]),
-        deadline(),
-      );
-      const records = found.filter((record) => record !== undefined);
-      if (records.length > 0) yield records;
+  /** As `leave`, for records of which the first bytes are told, at least the head. Those without tags are in no index. */
+  async leaveTold(told: readonly { id: string; bytes: Buffer | undefined }[], deadline: number): Promise<void> {
+    const gone = told.flatMap(({ id, bytes }) => {
+      try {
+        return bytes && taggedHead(bytes) ? [recordHead(id, bytes)] : [];
+      } catch {
+        return []; // damaged: nobody can tell its tags
+      }
+    });
+    if (gone.length > 0) await this.leave(gone, deadline);
+  }
+
+  /**
+   * Takes records that are gone out of their indexes. Whatever becomes of that, the records are gone: a failure is none of the
+   * call, and what is left over is trimmed later.
+   */
+  async leave(gone: readonly Gone[], deadline: number): Promise<void> {
+    const members = new Map<string, string[]>();
+    for (const { id, header } of gone) {
+      for (const tagId of header.tags) {
+        const index = this.keyspace.indexKey(tagId);
+        const some = members.get(index);
+        if (some) some.push(memberOf(id, header));
+        else members.set(index, [memberOf(id, header)]);
+      }
+    }
+    const removals = Array.from(members, ([index, some]) => this.backend.removeFromIndex(index, some, deadline));
+    for (const removal of await Promise.allSettled(removals)) {
+      if (removal.status === 'rejected' && !(removal.reason instanceof RedisCacheError)) throw removal.reason;
     }
   }
 
-  /** Takes out members whose records are gone and that would stay for ever; the others leave by themselves. */
-  async forget(tagId: string, members: readonly IndexMember[], deadline: number): Promise<void> {
-    const stale = members.filter(isStale);
-    if (stale.length > 0) await this.backend.removeFromIndex(this.keyspace.indexKey(tagId), stale, deadline);
+  /** The records that have the tag now, each once, in pages. What is left over of others is trimmed on the way. */
+  async *records(
+    tagId: string,
+    deadline: () => number,
+    onUnreadable: OnUnreadable,
+  ): AsyncIterable<readonly RecordHead[]> {
+    const given = new Set<string>();
+    for await (const found of this.walk(this.keyspace.indexKey(tagId), deadline, onUnreadable)) {
+      // By its id, not by its member: the record may have been given new tags since the page was read.
+      const live = found.filter(({ id, header }) => header.tags.includes(tagId) && !given.has(id));
+      const fresh = [...new Map(live.map((record) => [record.id, record])).values()];
+      for (const { id } of fresh) given.add(id);
+      if (fresh.length > 0) yield fresh;
+    }
   }
 
-  /** The record, if it has the tag. */
-  async find({ member: id, score }: IndexMember, tagId: string, deadline: number): Promise<TaggedRecord | undefined> {
-    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline).catch((error: unknown) => {
-      if (error instanceof CacheCommandError && error.reply === 'WRONGTYPE') return undefined; // nothing of ours
-      throw error;
+  /** Trims an index, given its Redis key, of what is left over. */
+  async trim(index: string, deadline: () => number): Promise<void> {
+    for await (const _ of this.walk(index, deadline, () => undefined)) void _;
+  }
+
+  /** What lies under the ids that an index names, page by page, each of which is then trimmed. */
+  private async *walk(
+    index: string,
+    deadline: () => number,
+    onUnreadable: OnUnreadable,
+  ): AsyncIterable<readonly RecordHead[]> {
+    for await (const page of this.backend.indexMembers(index)) {
+      const ids = page.map(({ member }) => member.slice(INCARNATION_LETTERS));
+      const found = await this.heads(ids, deadline(), onUnreadable);
+      const isLeftOver = (member: string, record: Found) =>
+        record !== 'unreadable' && !(record && memberOf(record.id, record.header) === member) && this.isOver(member);
+      const members = page.map(({ member }) => member).filter((member, i) => isLeftOver(member, found[i]));
+      if (members.length > 0) await this.backend.removeFromIndex(index, members, deadline()).catch(ignoreRefusal);
+      yield found.filter(isRecord);
+    }
+  }
+
+  /** The record, if it has the tag now. */
+  async find(id: string, tagId: string, deadline: number): Promise<RecordHead | undefined> {
+    const [found] = await this.heads([id], deadline, () => undefined);
+    return found && isRecord(found) && found.header.tags.includes(tagId) ? found : undefined;
+  }
+
+  /** What there is under ids, in their order. */
+  async heads(ids: readonly string[], deadline: number, onUnreadable: OnUnreadable): Promise<Found[]> {
+    const heads = await this.backend.heads(
+      ids.map((id) => this.keyspace.recordKey(id)),
+      deadline,
+    );
+    return heads.map((bytes, i) => {
+      const id = ids[i] ?? '';
+      try {
+        return bytes && recordHead(id, bytes);
+      } catch (error) {
+        if (!(error instanceof CacheCorruptError)) throw error;
+        onUnreadable(id, error);
+        return 'unreadable';
+      }
     });
-    return bytes && hasTag(bytes, tagId) ? { id, bytes, score } : undefined;
+  }
+
+  /** Whether the write that a member was made for is over, so that a record that is not there will not come. */
+  private isOver(member: string): boolean {
+    const over = writeIsOverAt(member.slice(0, INCARNATION_LETTERS));
+    const now = this.backend.now();
+    // What claims to be over later than any write that has begun is none of ours.
+    return over + SKEW < now || over > now + LONGEST_WRITE + SKEW;
   }
 }
 
-function hasTag(bytes: Buffer, tagId: string): boolean {
-  try {
-    return decodeHeader(bytes).tags.includes(tagId);
-  } catch {
-    return false; // foreign bytes have no tags
-  }
+/** @throws CacheCorruptError */
+export function recordHead(id: string, bytes: Buffer): RecordHead {
+  return { id, header: decodeHeader(bytes), head: bytes.subarray(0, headLength(bytes)) };
 }
 
-function isStale({ score }: IndexMember): boolean {
-  return score >= NEVER && score - NEVER < Date.now() - SETTLED;
+export function isRecord(found: Found): found is RecordHead {
+  return found !== undefined && found !== 'unreadable';
+}
+
+function memberOf(id: string, { incarnation = '' }: RecordHeader): string {
+  return incarnation + id;
+}
+
+/** Whoever may not write, or cannot just now, may list. */
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof RedisCacheError)) throw error;
 }

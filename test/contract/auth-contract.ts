@@ -132,20 +132,44 @@ export function describeAuthOperations(name: string, open: () => Promise<Stage>)
         expect(await store.get<number>('key')).toBeGreaterThanOrEqual(0);
       });
 
-      it('touch gives the record its own ttl again or the one asked for, a shorter one too, and keeps value and tags', async () => {
-        await store.put('key', 1, { ttl: '30m', tags: ['user:42'] });
-        expect(await store.touch('key', '3h')).toBe(true);
-        await expectTtl(store, 'key', 3 * HOUR);
-        expect(await store.touch('key', '10m')).toBe(true);
-        await expectTtl(store, 'key', 10 * MINUTE);
-        expect(await store.touch('key')).toBe(true);
-        await expectTtl(store, 'key', 30 * MINUTE);
-        expect([await store.get('key'), await store.keys({ tag: 'user:42' })]).toEqual([1, ['key']]);
+      it('touch gives the record its own ttl again, however long that is, and keeps value and tags', async () => {
+        await store.put('default', 1);
+        await store.put('remembered', 1, { ttl: '720h', tags: ['user:42'] });
+        await store.put('short', 1, { ttl: '5m' });
+        await store.put('endless', 1, { ttl: null });
+        await stage.pass(4 * MINUTE);
+        for (const key of ['default', 'remembered', 'short', 'endless']) expect(await store.touch(key)).toBe(true);
+        await expectTtl(store, 'default', HOUR);
+        await expectTtl(store, 'remembered', 720 * HOUR);
+        await expectTtl(store, 'short', 5 * MINUTE);
+        expect(await store.ttl('endless')).toBeNull();
+        expect([await store.get('remembered'), await store.keys({ tag: 'user:42' })]).toEqual([1, ['remembered']]);
       });
 
-      it('get with touch gives the value, and the record its own ttl again or the one asked for', async () => {
+      it('touch gives the ttl that is asked for once, a shorter one too, and then again its own', async () => {
+        await store.put('key', 1, { ttl: '2h', tags: ['user:42'] });
+        for (const [ttl, expected] of [
+          ['3h', 3 * HOUR],
+          ['10m', 10 * MINUTE],
+        ] as const) {
+          expect(await store.touch('key', ttl)).toBe(true);
+          await expectTtl(store, 'key', expected);
+          expect(await store.touch('key')).toBe(true);
+          await expectTtl(store, 'key', 2 * HOUR);
+        }
+        await store.put('endless', 1, { ttl: null });
+        await store.touch('endless', '10m');
+        await expectTtl(store, 'endless', 10 * MINUTE);
+        await store.touch('endless');
+        expect(await store.ttl('endless')).toBeNull();
+      });
+
+      it('get with touch gives the value and the record its own ttl again, or once the one asked for', async () => {
         await store.put('key', 1, { ttl: '5m' });
+        await stage.pass(3 * MINUTE);
         expect(await store.get('key', { touch: false })).toBe(1);
+        await expectTtl(store, 'key', 2 * MINUTE);
+        expect(await store.get('key', { touch: true })).toBe(1);
         await expectTtl(store, 'key', 5 * MINUTE);
         expect(await store.get('key', { touch: '3h' })).toBe(1);
         await expectTtl(store, 'key', 3 * HOUR);
@@ -153,12 +177,26 @@ export function describeAuthOperations(name: string, open: () => Promise<Stage>)
         await expectTtl(store, 'key', 5 * MINUTE);
       });
 
-      it('touch without a ttl is a CacheArgumentError in a store that has no default', async () => {
+      it('a ttl given by replace is the own ttl of the record from then on; update keeps the one there was', async () => {
+        await store.put('key', 1, { ttl: '5m' });
+        await store.update('key', () => 2);
+        await store.touch('key');
+        await expectTtl(store, 'key', 5 * MINUTE);
+        await store.replace('key', 3, { ttl: '9h' });
+        await store.touch('key', '1m');
+        await store.replace('key', 4);
+        await store.touch('key');
+        await expectTtl(store, 'key', 9 * HOUR);
+      });
+
+      it('a store without a default ttl touches its records all the same', async () => {
         const endless = await stage.open();
         await endless.put('key', 1);
-        await expect(endless.touch('key')).rejects.toThrow(CacheArgumentError);
-        await expect(endless.get('key', { touch: true })).rejects.toThrow(CacheArgumentError);
+        await endless.put('brief', 1, { ttl: '5m' });
+        await stage.pass(4 * MINUTE);
+        expect([await endless.touch('key'), await endless.get('brief', { touch: true })]).toEqual([true, 1]);
         expect(await endless.ttl('key')).toBeNull();
+        await expectTtl(endless, 'brief', 5 * MINUTE);
       });
     });
 

@@ -12,10 +12,21 @@ export function describeServer(opened: () => OpenServerBackend): void {
     expect(await opened().redis(key, 'GET', key)).toBe('one');
     expect(await backend().setIfAbsent(key, TWO, 'never', soon())).toBe(false);
     expect(await opened().redis(key, 'GET', key)).toBe('one');
-    await backend().compareAndSet(key, ONE, { expire: { in: 60_000 } }, soon());
+    await backend().compareHead(key, ONE, { expire: { in: 60_000 } }, soon());
     expect(await opened().redis(key, 'PTTL', key)).toBeGreaterThan(50_000);
     await backend().delete([key], soon());
     expect(await opened().redis(key, 'EXISTS', key)).toBe(0);
+  });
+
+  it('tells the time of the server, whatever this host believes', async () => {
+    const realNow = Date.now;
+    Date.now = () => realNow() + 3_600_000;
+    try {
+      const [seconds] = (await opened().redis('any', 'TIME')) as [string];
+      expect(Math.abs(backend().now() - Number(seconds) * 1000)).toBeLessThan(10_000);
+    } finally {
+      Date.now = realNow;
+    }
   });
 
   it('leaves keys that are no UTF-8 out of a scan', async () => {
@@ -43,6 +54,7 @@ export function describeServer(opened: () => OpenServerBackend): void {
       await expectRefused(backend().getWithTtl(key, soon()));
       await expectRefused(backend().take(key, soon()));
       await expectRefused(backend().compareAndSet(key, ONE, 'delete', soon()));
+      await expectRefused(backend().compareHead(key, ONE, 'delete', soon()));
       expect(await opened().redis(key, 'LLEN', key)).toBe(1);
     });
 
@@ -56,21 +68,25 @@ export function describeServer(opened: () => OpenServerBackend): void {
       await none?.then((bytes) => expect(bytes).toBeUndefined(), expectError);
     });
 
-    it('is something that is there for has, ttl, setIfAbsent and delete, and overwritten by set', async () => {
+    it('is something that is there for has, ttl, heads, setIfAbsent and delete, and overwritten by set and swap', async () => {
       const [key, other] = [await list(), await list()];
       expect(await backend().has(key, soon())).toBe(true);
       expect(await backend().ttl(key, soon())).toBeNull();
       expect(await backend().setIfAbsent(key, ONE, 'never', soon())).toBe(false);
-      expect(await backend().delete([key], soon())).toBe(1);
+      expect(await backend().heads([key], soon())).toEqual([Buffer.alloc(0)]);
+      expect(await backend().delete([key], soon())).toEqual([Buffer.alloc(0)]);
       await backend().set(other, ONE, 'never', soon());
       expect(await backend().get(other, soon())).toEqual(ONE);
+      const third = await list();
+      expect(await backend().swap(third, ONE, 'never', soon())).toBeUndefined();
+      expect(await backend().get(third, soon())).toEqual(ONE);
     });
 
     it('is an error for what works on indexes', async () => {
       const key = await list();
-      await expectRefused(backend().addToIndex(key, 'member', null, soon()));
+      await expectRefused(backend().addToIndex(key, 'member', { ttl: null }, soon()));
       await expectRefused(allOf(backend().indexMembers(key)));
-      await expectRefused(backend().removeFromIndex(key, [{ member: 'member', score: 1 }], soon()));
+      await expectRefused(backend().removeFromIndex(key, ['member'], soon()));
     });
   });
 
@@ -93,8 +109,11 @@ export function describeServer(opened: () => OpenServerBackend): void {
         backend().has('key', until),
         backend().ttl('key', until),
         backend().delete(['key', 'other'], until),
-        backend().addToIndex('index', 'member', null, until),
-        backend().removeFromIndex('index', [{ member: 'member', score: 1 }], until),
+        backend().heads(['key', 'other'], until),
+        backend().swap('key', ONE, 'never', until),
+        backend().compareHead('key', ONE, 'delete', until),
+        backend().addToIndex('index', 'member', { ttl: null }, until),
+        backend().removeFromIndex('index', ['member'], until),
       ]);
       expect(performance.now()).toBeLessThan(until + 1000);
       for (const result of settled) {

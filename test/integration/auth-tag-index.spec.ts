@@ -1,5 +1,6 @@
+import { CacheCorruptError } from 'nestjs-redis-cache-store';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
-import { NEVER } from '../../lib/backend/cache-backend.js';
+import { newIncarnation } from '../../lib/record/incarnation.js';
 import { HOUR, MINUTE } from '../contract/auth-contract.js';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
@@ -25,9 +26,13 @@ describe('the index of a tag in Redis', () => {
   afterEach(() => stage.clean());
   afterAll(() => stage?.stop());
 
-  const members = () => server.cli('ZRANGE', INDEX, 0, -1);
+  /** The ids that the index names. */
+  const members = async () =>
+    ((await server.cli('ZRANGE', INDEX, 0, -1)) as string[]).map((member) => member.slice(11));
   const indexTtl = async () => Number(await server.cli('PTTL', INDEX));
-  const addStranger = (member: string, score: number) => server.cli('ZADD', INDEX, score, member);
+  /** A member of a put that was over at that moment, whose record never came. */
+  const addStranger = (id: string, over: number, score: number | string = '+inf') =>
+    server.cli('ZADD', INDEX, score, `${newIncarnation(over)}${id}`);
 
   it('expires no earlier than the last record of the tag, and not much later', async () => {
     await store.put('long', 1, { ttl: '10h', tags });
@@ -43,15 +48,55 @@ describe('the index of a tag in Redis', () => {
     expect(await server.cli('DBSIZE')).toBe(0);
   });
 
-  it('of a user who never comes back leaves nothing behind, whatever became of the records', async () => {
-    await store.put('deleted', 1, { ttl: '3h', tags });
-    await store.put('taken', 1, { tags });
+  it.each<[string, (s: RedisCacheStore) => Promise<unknown>]>([
+    ['delete', (s) => s.delete('key')],
+    ['deleteMany', (s) => s.deleteMany(['key'])],
+    ['take', (s) => s.take('key')],
+    ['deleteByTag', (s) => s.deleteByTag(TAG)],
+    ['deleteByTag of another tag', (s) => s.deleteByTag('admin')],
+    ['clear', (s) => s.clear()],
+    ['put with other tags', (s) => s.put('key', 2, { tags: ['other'] }).then(() => s.delete('key'))],
+    ['replace with other tags', (s) => s.replace('key', 2, { tags: ['other'] }).then(() => s.take('key'))],
+    ['replace without tags', (s) => s.replace('key', 2, { tags: [] }).then(() => s.delete('key'))],
+  ])('is left by a record that is gone by %s, with and without a ttl', async (_, remove) => {
+    for (const ttl of ['30d', null]) {
+      await store.put('key', 1, { ttl, tags: [TAG, 'admin'] });
+      expect(await members()).toEqual(['key']);
+      await remove(store);
+      expect(await server.cli('DBSIZE')).toBe(0);
+    }
+  });
+
+  it('names a record that is put again and again once', async () => {
+    for (let i = 0; i < 5; i++) await store.put('key', i, { ttl: ['1h', null, '5h'][i % 3] ?? null, tags });
+    await store.putMany(
+      Array.from({ length: 5 }, (_, i) => ['key', i] as const),
+      { tags },
+    );
+    await store.replace('key', 2, { tags });
+    expect(await members()).toEqual(['key']);
+    expect(await uncovered(server, NAMESPACE, TAG)).toEqual([]);
+  });
+
+  it('is left at once by a putIfAbsent that came too late', async () => {
+    await store.put('key', 1);
+    expect(await store.putIfAbsent('key', 2, { tags })).toBe(false);
+    expect(await members()).toEqual([]);
+  });
+
+  it('does not keep a record from being deleted, taken or overwritten where it cannot be reached', async () => {
+    for (const key of ['key', 'token', 'overwritten']) await store.put(key, 1, { tags });
+    await server.cli('SET', INDEX, 'of another type');
+    expect(await store.delete('key')).toBe(true);
+    expect(await store.take('token')).toBe(1);
+    await store.put('overwritten', 2, { tags: ['other'] });
+    expect(await store.keys()).toEqual(['overwritten']);
+  });
+
+  it('of a user who never comes back expires with the last record, whatever became of the others', async () => {
     await store.put('expired', 1, { ttl: '1m', tags });
-    await store.put('retagged', 1, { tags });
-    await store.delete('deleted');
-    await store.take('taken');
-    await store.put('retagged', 1, { tags: ['other'] });
-    await store.deleteByTag(TAG);
+    await store.put('evicted', 1, { ttl: '3h', tags });
+    await server.cli('DEL', `${NAMESPACE}:evicted`);
     await stage.pass(3 * HOUR + MINUTE);
     expect(await server.cli('DBSIZE')).toBe(0);
   });
@@ -72,48 +117,54 @@ describe('the index of a tag in Redis', () => {
     expect(await server.cli('DBSIZE')).toBe(0);
   });
 
-  it('is trimmed of dead members as writes go by', async () => {
-    await store.put('long', 1, { ttl: '5h', tags });
+  it.each<[string, (s: RedisCacheStore) => Promise<unknown>]>([
+    ['writes', (s) => s.touch('long', '50h')],
+    ['listings', (s) => s.keys({ tag: TAG })],
+    ['deletions', (s) => s.delete('doomed')],
+  ])('is trimmed of members whose moment has passed as %s go by', async (_, act) => {
+    await store.put('long', 1, { ttl: '50h', tags });
+    await store.put('doomed', 1, { ttl: '50h', tags });
     await store.put('a', 1, { tags });
     await store.put('b', 1, { tags });
-    await store.delete('b');
-    expect(await members()).toHaveLength(3);
     await stage.pass(2 * HOUR);
-    await store.touch('long', '5h');
-    expect(await members()).toEqual(['long']);
+    expect(await members()).toHaveLength(4);
+    await act(store);
+    expect(await members()).not.toContain('a');
+    expect(await members()).not.toContain('b');
   });
 
-  it('is trimmed of dead members as listings go by', async () => {
+  it('is trimmed by walks of members whose records are gone, unless a put may be about to write them', async () => {
     await store.put('long', 1, { ttl: '5h', tags });
-    await store.put('short', 1, { tags });
-    await stage.pass(2 * HOUR);
+    await store.put('evicted', 1, { ttl: null, tags });
+    await server.cli('DEL', `${NAMESPACE}:evicted`);
+    await addStranger('dead', Date.now() - HOUR);
+    await addStranger('dead, too', Date.now() - HOUR, Date.now() + 10 * HOUR);
+    await addStranger('of a clock that is wrong', Date.now() + 1000 * HOUR);
+    await server.cli('ZADD', INDEX, '+inf', 'odd');
     expect(await store.keys({ tag: TAG })).toEqual(['long']);
-    expect(await members()).toEqual(['long']);
+    expect((await members()).toSorted()).toEqual(['evicted', 'long']);
+    await stage.pass(MINUTE); // by when any put would be over
+    await addStranger('on its way', Date.now() + MINUTE);
+    expect(await store.keys({ tag: TAG })).toEqual(['long']);
+    expect((await members()).toSorted()).toEqual(['long', 'on its way']);
+    expect(await store.deleteByTag(TAG)).toBe(1);
+    expect(await members()).toEqual(['on its way']);
   });
 
-  it('is trimmed by listings of members for ever whose records are gone, unless a put may be about to write them', async () => {
+  it('expires again once nobody is in it for ever', async () => {
     await store.put('long', 1, { ttl: '5h', tags });
     await store.put('endless', 1, { ttl: null, tags });
-    await addStranger('dead', NEVER + Date.now() - HOUR);
-    await addStranger('on its way', NEVER + Date.now());
-    expect(await store.keys({ tag: TAG })).toEqual(['endless', 'long']);
-    expect(await members()).toHaveLength(3);
     await store.delete('endless');
-    await stage.pass(HOUR);
-    expect(await store.keys({ tag: TAG })).toEqual(['long']);
-    expect(await members()).toEqual(['long']);
-    expect(await indexTtl()).toBeGreaterThan(3 * HOUR); // and expires again, since nobody in it is for ever
-    expect(await indexTtl()).toBeLessThan(5 * HOUR);
+    expect(await indexTtl()).toBeGreaterThan(3 * HOUR);
+    expect(await indexTtl()).toBeLessThan(5 * HOUR + MINUTE);
   });
 
-  it('keeps a member for ever that is being written again, with whatever ttl', async () => {
-    await addStranger('key', NEVER + Date.now() - HOUR); // of an earlier life
-    // A put that died, or is still on its way, after the first of its two writes.
-    await server.cli('ACL', 'SETUSER', 'default', '-set');
-    await expect(store.put('key', 2, { ttl: '2h', tags })).rejects.toMatchObject({ reply: 'NOPERM' });
-    await server.cli('ACL', 'SETUSER', 'default', '+set');
-    await store.keys({ tag: TAG });
-    expect(await members()).toEqual(['key']);
+  it('is cleared with the namespace of what is left over in it', async () => {
+    await store.put('evicted', 1, { ttl: null, tags });
+    await server.cli('DEL', `${NAMESPACE}:evicted`);
+    await stage.pass(MINUTE);
+    expect(await store.clear()).toBe(0);
+    expect(await server.cli('DBSIZE')).toBe(0);
   });
 
   it('keeps a member for ever whose record is there, however old, for listings to find', async () => {
@@ -142,15 +193,18 @@ describe('the index of a tag in Redis', () => {
     expect(await store.keys()).toEqual([]);
   });
 
-  it('names a key of another type without being misled by it, or losing the others', async () => {
+  it('names what cannot be parsed: listings say so, and deleteByTag deletes the others and then says so', async () => {
     for (let i = 0; i < 10; i++) await store.put(`mine ${i}`, i, { tags });
     await server.cli('RPUSH', `${NAMESPACE}:list`, 'x');
     await server.cli('SET', `${NAMESPACE}:text`, 'x');
-    await addStranger('list', Date.now() + HOUR);
-    await addStranger('text', Date.now() + HOUR);
-    expect(await store.keys({ tag: TAG })).toHaveLength(10);
-    expect(await store.deleteByTag(TAG)).toBe(10);
+    await addStranger('list', Date.now(), Date.now() + HOUR);
+    await addStranger('text', Date.now(), Date.now() + HOUR);
+    await expect(store.keys({ tag: TAG })).rejects.toBeInstanceOf(CacheCorruptError);
+    await expect(store.deleteByTag(TAG)).rejects.toBeInstanceOf(CacheCorruptError);
     expect(await store.keys()).toEqual(['list', 'text']);
+    const lenient = await stage.open({ namespace: NAMESPACE, onCorrupt: 'miss' });
+    expect(await lenient.keys({ tag: TAG })).toEqual([]);
+    await expect(lenient.deleteByTag(TAG)).rejects.toBeInstanceOf(CacheCorruptError);
   });
 
   it('of another type is an error, never an empty list', async () => {
@@ -167,10 +221,29 @@ describe('the index of a tag in Redis', () => {
       keys.map((key) => [key, 1]),
       { tags },
     );
+    const named = (await server.cli('ZRANGE', INDEX, 0, -1)) as string[];
     const score = Date.now() + HOUR;
-    await server.cli('ZADD', INDEX, ...keys.flatMap((key) => [score, key]));
+    await server.cli('ZADD', INDEX, ...named.flatMap((member) => [score, member]));
     expect(await store.keys({ tag: TAG })).toEqual(keys);
     expect(await store.deleteByTag(TAG)).toBe(keys.length);
+    expect(await server.cli('DBSIZE')).toBe(0);
+  });
+
+  it('that Redis evicted or lost does not keep a thorough deleteByTag from finding every record', async () => {
+    const keys = Array.from({ length: 1200 }, (_, i) => `key ${10_000 + i}`);
+    await store.putMany(
+      keys.map((key) => [key, 1]),
+      { tags },
+    );
+    await store.put('other', 1, { tags: ['user:4'] });
+    await server.cli('DEL', INDEX);
+    expect(await store.deleteByTag(TAG)).toBe(0);
+    expect(await store.deleteByTag(TAG, { thorough: true })).toBe(keys.length);
+    expect(await store.keys()).toEqual(['other']);
+    await server.cli('SET', `${NAMESPACE}:text`, 'x');
+    await store.put('key', 1, { tags });
+    await expect(store.deleteByTag(TAG, { thorough: true })).rejects.toBeInstanceOf(CacheCorruptError);
+    expect(await store.keys()).toEqual(['other', 'text']);
   });
 
   it('lets sessions be revoked while Redis is out of memory', async () => {

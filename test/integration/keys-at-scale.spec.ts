@@ -33,9 +33,9 @@ describe(`${OURS} keys of ours among ${FOREIGN} foreign ones`, () => {
   beforeAll(async () => {
     server = await RedisServer.start({ args: ['--slowlog-max-len', '10000'] });
     proxy = await TcpProxy.start(server);
+    await server.cli('DEBUG', 'POPULATE', FOREIGN, 'foreign'); // which takes longer than a call may
     app = await CacheApp.start({ url: proxy.url, namespace: 'few' });
     ({ store } = app);
-    await server.cli('DEBUG', 'POPULATE', FOREIGN, 'foreign');
     await store.putMany(
       ours.slice(0, TAGGED).map((key) => [key, key]),
       { tags: ['tag'] },
@@ -76,7 +76,7 @@ describe(`${OURS} keys of ours among ${FOREIGN} foreign ones`, () => {
     expect(p99).toBeLessThan(LONGEST.p99);
     expect(slowest).toBeLessThan(LONGEST.slowest);
     expect(bytes).toBeLessThan(1_000_000); // foreign keys are not sent to us
-  });
+  }, 60_000);
 
   it('cost as much as there are tagged records where a tag is given, whatever else is there', async () => {
     let keys: string[] = [];
@@ -84,7 +84,7 @@ describe(`${OURS} keys of ours among ${FOREIGN} foreign ones`, () => {
     expect(keys).toEqual(ours.slice(0, TAGGED).toSorted());
     expect(commands).not.toHaveProperty('scan');
     // The index is trimmed and read, and the records in it are looked at.
-    expect(Object.values(commands).reduce((sum, calls) => sum + calls, 0)).toBeLessThan(10);
+    expect(Object.values(commands).reduce((sum, calls) => sum + calls, 0)).toBeLessThan(TAGGED * 2);
     const { slowest, bytes } = await bestOf('keys({ tag }) of 100 among 1,000,000', () => store.keys({ tag: 'tag' }));
     expect(slowest).toBeLessThan(LONGEST.slowest);
     expect(bytes).toBeLessThan(TAGGED * 300);

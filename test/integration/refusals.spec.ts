@@ -6,7 +6,8 @@ import {
   messagePackSerializer,
   type RedisCacheStore,
 } from 'nestjs-redis-cache-store';
-import { encodeHead, newIncarnation } from '../../lib/record/layout.js';
+import { newIncarnation } from '../../lib/record/incarnation.js';
+import { encodeHead } from '../../lib/record/layout.js';
 import { UNTAGGED } from '../support/arbitraries.js';
 import { CacheApp } from '../support/cache-app.js';
 import { reasonOf } from '../support/reason-of.js';
@@ -87,7 +88,7 @@ describe('what Redis holds or refuses', () => {
   describe('bytes that are no record of ours', () => {
     const good = Buffer.from(messagePackSerializer.serialize({ userId: 42, name: 'secret' }));
     const head = encodeHead(UNTAGGED, false);
-    const tagged = { ...UNTAGGED, tags: ['secret'], incarnation: newIncarnation() };
+    const tagged = { ...UNTAGGED, tags: ['secret'], incarnation: newIncarnation(0) };
     const foreign: [string, Buffer][] = [
       ['nothing', Buffer.alloc(0)],
       ['text', Buffer.from('secret')],

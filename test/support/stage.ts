@@ -1,10 +1,17 @@
 import { Logger } from '@nestjs/common';
 import type { RedisCacheModuleOptions, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { RedisClock } from '../../lib/connection/redis-clock.js';
 import { CacheApp, SILENT } from './cache-app.js';
 import { ClusterDeployment } from './cluster.js';
 import { RedisServer } from './redis-server.js';
 
 const realNow = Date.now;
+/** By so much Redis' clock is ahead, as this process sees it. */
+let ahead = 0;
+const realClock = Object.getOwnPropertyDescriptor(RedisClock.prototype, 'now')?.value as (this: RedisClock) => number;
+RedisClock.prototype.now = function () {
+  return realClock.call(this) + ahead;
+};
 
 // What is stored gets older, index and all, by ARGV[1] ms. (Tests may walk over the keys of their own server.)
 const AGE = `
@@ -84,12 +91,14 @@ export class Stage {
   async pass(ms: number): Promise<void> {
     const now = Date.now;
     Date.now = () => now() + ms;
+    ahead += ms;
     for (const server of this.servers) await server.cli('EVAL', AGE, 0, ms);
   }
 
   /** Closes what was opened, and brings the time back. */
   async clean(): Promise<void> {
     Date.now = realNow;
+    ahead = 0;
     this.warnings.length = 0;
     await Promise.all(this.apps.splice(0).map((app) => app.close()));
   }

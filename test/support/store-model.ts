@@ -4,7 +4,7 @@ interface ModelRecord {
   tags: readonly string[];
   created: number;
   expires: number;
-  /** What a touch, or a sliding read, gives it. */
+  /** What the writing call said, which a touch, or a sliding read, gives it again. */
   ttl: number;
 }
 
@@ -28,8 +28,8 @@ export class StoreModel {
 
   put(key: string, value: unknown, { ttl, tags = [] }: ModelOptions): void {
     const { now } = this;
-    const lifetime = Math.min(this.given(ttl), this.settings.maxAge ?? Infinity);
-    const own = this.settings.sliding ? lifetime : this.settings.ttl;
+    const own = this.given(ttl);
+    const lifetime = Math.min(own, this.settings.maxAge ?? Infinity);
     this.records.set(key, { value, tags, created: now, expires: now + lifetime, ttl: own });
   }
 
@@ -60,9 +60,8 @@ export class StoreModel {
     record.value = value;
     record.tags = tags ?? record.tags;
     if (ttl === undefined) return true;
-    const lifetime = this.young(record, this.given(ttl));
-    record.expires = this.now + lifetime;
-    if (this.settings.sliding) record.ttl = lifetime;
+    record.ttl = this.given(ttl);
+    record.expires = this.now + this.young(record, record.ttl);
     return true;
   }
 

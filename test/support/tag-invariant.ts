@@ -1,20 +1,47 @@
+import { decodeHeader } from '../../lib/record/layout.js';
 import type { RedisServer } from './redis-server.js';
 
-const NEVER = 2 ** 52;
+// In one script, so that nothing changes between two looks.
+const LOOK = `
+local function moment(ms) return ms == -1 and '+inf' or string.format('%.0f', ms) end
+local index = ARGV[1] .. '#' .. ARGV[2]
+local records = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
+  local bytes = redis.call('GETRANGE', key, 0, 1000):gsub('.', function(char) return string.format('%02x', char:byte()) end)
+  table.insert(records, { string.sub(key, #ARGV[1] + 2), bytes, moment(redis.call('PEXPIRETIME', key)) })
+end
+return { records, redis.call('ZRANGE', index, 0, -1, 'WITHSCORES'), moment(redis.call('PEXPIRETIME', index)) }
+`;
 
-/** The records of a namespace, all of which have the tag, that outlive their place in its index: there must be none. */
+interface TagState {
+  /** The ids of records with the tag that outlive their place in its index: there must be none. */
+  readonly uncovered: string[];
+  /** Members of the index that belong to no record: harmless, and trimmed sooner or later. */
+  readonly leftOver: string[];
+}
+
+/** What a tag's index and the records of the namespace say of each other. */
+export async function tagState(server: RedisServer, namespace: string, tag: string): Promise<TagState> {
+  const look = (await server.cli('EVAL', LOOK, 0, namespace, tag)) as [[string, string, string][], string[], string];
+  const [records, members, indexExpires] = look;
+  const scores = new Map<string, number>();
+  for (let i = 0; i + 1 < members.length; i += 2) scores.set(members[i] ?? '', moment(members[i + 1] ?? ''));
+  const exposed: string[] = [];
+  for (const [id, hex, expires] of records) {
+    const { tags, incarnation } = decodeHeader(Buffer.from(hex, 'hex'));
+    if (!tags.includes(tag)) continue;
+    const covered = Math.min(scores.get(`${incarnation}${id}`) ?? -1, moment(indexExpires));
+    if (covered < moment(expires)) exposed.push(id);
+    scores.delete(`${incarnation}${id}`);
+  }
+  return { uncovered: exposed, leftOver: [...scores.keys()] };
+}
+
+/** The records that outlive their place in the index of a tag. */
 export async function uncovered(server: RedisServer, namespace: string, tag: string): Promise<string[]> {
-  // In one script, so that nothing changes between two looks.
-  const script = `
-    local missing = {}
-    local index = ARGV[1] .. '#' .. ARGV[2]
-    for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
-      local score = tonumber(redis.call('ZSCORE', index, string.sub(key, #ARGV[1] + 2)) or 0)
-      local expires = redis.call('PEXPIRETIME', key)
-      if expires == -1 then expires = tonumber(ARGV[3]) end
-      local index_expires = redis.call('PEXPIRETIME', index)
-      if score < expires or (index_expires >= 0 and index_expires < expires) then table.insert(missing, key) end
-    end
-    return missing`;
-  return (await server.cli('EVAL', script, 0, namespace, tag, NEVER)) as string[];
+  return (await tagState(server, namespace, tag)).uncovered;
+}
+
+function moment(text: string): number {
+  return text.endsWith('inf') ? Infinity : Number(text);
 }

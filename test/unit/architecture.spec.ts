@@ -8,7 +8,7 @@ const BELOW: Record<Floor, readonly Floor[]> = {
   face: ['store', 'record', 'backend', 'connection', 'options', 'duration', 'errors'],
   store: ['record', 'backend', 'options', 'duration', 'errors'],
   record: ['options', 'duration', 'errors'],
-  backend: ['connection', 'options', 'duration', 'errors'],
+  backend: ['record', 'connection', 'options', 'duration', 'errors'],
   connection: ['options', 'duration', 'errors'],
   options: ['duration', 'errors'],
   duration: ['errors'],

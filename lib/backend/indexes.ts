@@ -1,0 +1,37 @@
+/** A member of an index. */
+export interface IndexMember {
+  readonly member: string;
+  /** The moment of Redis' clock (ms since the epoch) until which it is promised to stay; Infinity: for ever. */
+  readonly until: number;
+}
+
+/** What a member is added with. */
+export interface Membership {
+  /** For how long it stays, in ms from now; `null`: for ever. */
+  readonly ttl: number | null;
+  /** The member whose place it takes: a walk that has not yet come to that one will come to the new one. */
+  readonly successorOf?: string | undefined;
+}
+
+/**
+ * Indexes, a part of the port with the same rules. An index is a set of members, each with a moment until which it stays.
+ * It lives as long as its last member. No command on one takes more than 2 ms of Redis' time, however large it is: members
+ * whose moment has passed are not given any more, and are trimmed in bounded steps as others are added, removed or walked over
+ * (on a Cluster some seconds later than their moment, since the clocks of nodes differ).
+ */
+export interface IndexBackend {
+  /**
+   * Adds a member, and returns the moment until which it is promised to stay (Infinity: for ever). A member that is there
+   * already stays for the longer of both times.
+   */
+  addToIndex(index: string, member: string, membership: Membership, deadline: number): Promise<number>;
+
+  /** Removes those of the members that are there. */
+  removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void>;
+
+  /**
+   * The members in pages of at most some hundred, those that go first in front. A member that is there during the whole walk
+   * is given at least once.
+   */
+  indexMembers(index: string): AsyncIterable<readonly IndexMember[]>;
+}

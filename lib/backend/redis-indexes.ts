@@ -1,0 +1,58 @@
+import type { RedisConnection } from '../connection/redis-connection.js';
+import type { RedisReply } from '../connection/redis-command.js';
+import type { IndexBackend, IndexMember, Membership } from './indexes.js';
+import type { RedisCaller } from './redis-caller.js';
+import { ADD_TO_INDEX, INDEX_PAGE, REMOVE_FROM_INDEX } from './redis-scripts.js';
+import { chunks } from './writes-in-parts.js';
+
+/** Members of one page, and of one removal: some 0.5 ms of Redis' time in an index of a million. */
+const PAGE = 500;
+/** On a Cluster, index and record may live on nodes whose clocks differ: the index outlives the record by this, in ms. */
+const CLUSTER_CLOCK_SKEW = 5000;
+
+/** Indexes as sorted sets, whose scores are the moments. */
+export class RedisIndexes implements IndexBackend {
+  private readonly skew: string;
+
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly caller: RedisCaller,
+  ) {
+    this.skew = String(connection.isCluster ? CLUSTER_CLOCK_SKEW : 0);
+  }
+
+  async addToIndex(
+    index: string,
+    member: string,
+    { ttl, successorOf = '' }: Membership,
+    deadline: number,
+  ): Promise<number> {
+    const args = [this.skew, member, String(ttl ?? ''), successorOf];
+    return moment(await this.caller.run(ADD_TO_INDEX, [index], args, deadline));
+  }
+
+  async removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void> {
+    for (const some of chunks(members, PAGE)) {
+      await this.caller.run(REMOVE_FROM_INDEX, [index], [this.skew, ...some], deadline);
+    }
+  }
+
+  async *indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {
+    for (let last = '', score = ''; ;) {
+      const { deadline } = this.connection.call(true);
+      const reply = await this.caller.ask(INDEX_PAGE, [index], [this.skew, String(PAGE), last, score], deadline);
+      const found = (reply as readonly RedisReply[]).map(String);
+      const page: IndexMember[] = [];
+      for (let i = 0; i + 1 < found.length; i += 2) {
+        [last = '', score = ''] = found.slice(i, i + 2);
+        page.push({ member: last, until: moment(score) });
+      }
+      if (page.length > 0) yield page;
+      if (page.length < PAGE) return;
+    }
+  }
+}
+
+function moment(score: RedisReply | string): number {
+  return /inf/.test(String(score)) ? Infinity : Number(score);
+}

@@ -1,0 +1,112 @@
+import type { CacheBackend } from '../backend/cache-backend.js';
+import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
+import { CacheCorruptError } from '../redis-cache.errors.js';
+import type { Keyspace, Kind } from './keyspace.js';
+import { assertTimeLeft } from './rewrite.js';
+import { isRecord } from './tag-index.js';
+import type { RecordHead, TagIndex } from './tag-index.js';
+
+/** As many records as are deleted, or looked at, at once. */
+const BATCH = 500;
+
+/** How records are deleted: the records first, then their entries in indexes. */
+export class Removal {
+  constructor(
+    private readonly backend: CacheBackend,
+    private readonly keyspace: Keyspace,
+    private readonly tags: TagIndex,
+    private readonly deadline: () => number,
+  ) {}
+
+  /** Deletes records; the number of those that were there. */
+  async records(ids: readonly string[]): Promise<number> {
+    return inTurn(chunks(ids, BATCH), (batch) => this.batch(batch));
+  }
+
+  /** Reads a record and deletes it in one atomic step. */
+  async take(id: string): Promise<Buffer | undefined> {
+    const deadline = this.deadline();
+    const bytes = await this.backend.take(this.keyspace.recordKey(id), deadline);
+    await this.tags.leaveTold([{ id, bytes }], deadline);
+    return bytes;
+  }
+
+  /**
+   * Deletes every record that has the tag, page by page; `thorough`: also those that no index names any more, since Redis evicted
+   * or lost it. The number of them.
+   *
+   * @throws CacheCorruptError once all others are gone, if there was something that could not be parsed
+   */
+  async tagged(tagId: string, thorough = false): Promise<number> {
+    const unreadable = new Map<string, CacheCorruptError>();
+    const note = (id: string, error: CacheCorruptError) => unreadable.set(id, error);
+    const indexed = () => this.tags.records(tagId, this.deadline, note);
+    const walks = thorough ? [indexed(), this.inNamespace(tagId, note), indexed()] : [indexed()];
+    const deleted = await inTurn(inOrder(walks), (page) => this.taggedPage(page, tagId));
+    if (unreadable.size === 0) return deleted;
+    throw new CacheCorruptError(
+      `${deleted} records were deleted, but ${unreadable.size} could not be looked at: ${[...unreadable.values()][0]?.message}`,
+    );
+  }
+
+  /** Deletes all records and counters of the namespace, and what is left over in its indexes; the number of records. */
+  async everything(): Promise<number> {
+    return inTurn(this.backend.scan(...this.keyspace.prefixes), async (redisKeys) => {
+      const of = (kind: Kind) => redisKeys.filter((redisKey) => this.keyspace.kindOf(redisKey) === kind);
+      const [deleted = 0] = await together<unknown>([
+        this.batch(of('record').map((recordKey) => this.keyspace.idOf(recordKey))),
+        this.backend.delete(of('counter'), this.deadline()),
+        ...of('index').map((index) => this.tags.trim(index, this.deadline)),
+      ]);
+      return Number(deleted);
+    });
+  }
+
+  private async batch(ids: readonly string[]): Promise<number> {
+    const deadline = this.deadline();
+    const told = await this.backend.delete(
+      ids.map((id) => this.keyspace.recordKey(id)),
+      deadline,
+    );
+    await this.tags.leaveTold(
+      ids.map((id, i) => ({ id, bytes: told[i] })),
+      deadline,
+    );
+    return told.filter((head) => head !== undefined).length;
+  }
+
+  private async taggedPage(page: readonly RecordHead[], tagId: string): Promise<number> {
+    const deadline = this.deadline();
+    const gone = await together(page.map((record) => this.taggedOne(record, tagId, deadline)));
+    const deleted = gone.filter((record) => record !== undefined);
+    await this.tags.leave(deleted, deadline);
+    return deleted.length;
+  }
+
+  /** Deletes a record for as long as it has the tag, whoever rewrites it meanwhile. */
+  private async taggedOne(record: RecordHead, tagId: string, deadline: number): Promise<RecordHead | undefined> {
+    for (let found: RecordHead | undefined = record; found;) {
+      const recordKey = this.keyspace.recordKey(found.id);
+      if (await this.backend.compareHead(recordKey, found.head, 'delete', deadline)) return found;
+      assertTimeLeft(deadline);
+      found = await this.tags.find(found.id, tagId, deadline);
+    }
+    return undefined;
+  }
+
+  /** The records of the namespace that have the tag. */
+  private async *inNamespace(
+    tagId: string,
+    note: (id: string, error: CacheCorruptError) => void,
+  ): AsyncIterable<readonly RecordHead[]> {
+    for await (const recordKeys of this.backend.scan(this.keyspace.prefix)) {
+      const ids = recordKeys.map((recordKey) => this.keyspace.idOf(recordKey));
+      const heads = await this.tags.heads(ids, this.deadline(), note);
+      yield heads.filter(isRecord).filter(({ header }) => header.tags.includes(tagId));
+    }
+  }
+}
+
+async function* inOrder<T>(walks: readonly AsyncIterable<T>[]): AsyncIterable<T> {
+  for (const walk of walks) yield* walk;
+}

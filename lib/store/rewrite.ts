@@ -1,0 +1,161 @@
+import { performance } from 'node:perf_hooks';
+import type { CacheBackend, NextExpiry } from '../backend/cache-backend.js';
+import type { RecordCodec } from '../record/codec.js';
+import type { RecordHeader } from '../record/layout.js';
+import { CacheUnavailableError } from '../redis-cache.errors.js';
+import type { PutOptions } from '../redis-cache.options.js';
+import { isFixed, isTooOld, withinAge } from './expiry.js';
+import type { Keyspace } from './keyspace.js';
+import type { StoreSettings } from './store-settings.js';
+import { recordHead } from './tag-index.js';
+import type { RecordHead, TagIndex } from './tag-index.js';
+import type { Draft, Writes } from './writes.js';
+
+/** By so many ms indexes cover more than a running ttl, since the nodes of a Cluster differ in their clocks. */
+const SPARE = 10_000;
+
+/** What a record that is there is to become: a value, or that of a record that was encoded before; absent: nothing. */
+export type Change = (bytes: Buffer) => Promise<{ readonly value: unknown } | { readonly record: Buffer } | undefined>;
+
+/**
+ * How records that are there are changed, by compare-and-set: a record that was deleted stays deleted, and what another caller
+ * made of it in between is looked at again.
+ */
+export class Rewrites {
+  constructor(
+    private readonly settings: StoreSettings,
+    private readonly backend: CacheBackend,
+    private readonly keyspace: Keyspace,
+    private readonly codec: RecordCodec,
+    private readonly tags: TagIndex,
+    private readonly writes: Writes,
+  ) {}
+
+  /**
+   * Replaces the value of a record. Age and, where `options` do not say otherwise, ttl and tags stay. The time `change` takes
+   * does not count. Gives the new bytes; `undefined` if there is no record, or `change` gives nothing.
+   */
+  async rewrite(
+    key: string,
+    change: Change,
+    options: PutOptions | undefined,
+    deadline: number,
+  ): Promise<Buffer | undefined> {
+    const id = this.keyspace.id(key);
+    const recordKey = this.keyspace.recordKey(id);
+    const given = this.writes.read(options);
+    for (let covered: RecordHeader | undefined; ;) {
+      const bytes = await this.backend.get(recordKey, deadline);
+      const header = bytes && (await this.codec.header(id, bytes));
+      if (covered) await this.uncover(id, covered, header, deadline);
+      if (!bytes || !header || isTooOld(this.settings, header, this.backend.now())) return undefined;
+      const begun = performance.now();
+      const changed = await change(bytes);
+      if (!changed) return undefined;
+      const draft = await this.nextDraft(key, id, header, changed, given);
+      deadline += performance.now() - begun;
+      covered = draft.header;
+      const expiry = await this.nextExpiry(id, header, covered, given, deadline);
+      if (expiry && (await this.backend.compareAndSet(recordKey, bytes, { set: draft.bytes, expiry }, deadline))) {
+        await this.uncover(id, header, covered, deadline);
+        return draft.bytes;
+      }
+      assertTimeLeft(deadline);
+    }
+  }
+
+  /** Gives a record `ttl` ms (absent: its own) from now on; `false` if it is gone. */
+  async extend(id: string, ttl: number | undefined, deadline: number, known?: RecordHead): Promise<boolean> {
+    for (let found = known, covered: RecordHeader | undefined; ; found = undefined) {
+      found ??= await this.head(id, deadline);
+      if (covered) await this.uncover(id, covered, found?.header, deadline);
+      const now = this.backend.now();
+      if (!found || isTooOld(this.settings, found.header, now)) return false;
+      const { header, head } = found;
+      if (header.movedAway || (ttl === undefined && isFixed(header))) return true;
+      const life = withinAge(this.settings, header, ttl === undefined ? header.ttl : ttl, now);
+      const expire = await this.tags.cover(id, header, life, deadline);
+      if (await this.backend.compareHead(this.keyspace.recordKey(id), head, { expire }, deadline)) return true;
+      assertTimeLeft(deadline);
+      covered = header;
+    }
+  }
+
+  /** Gives a record that was read with `left` ms to live its own ttl again, unless somebody has changed or extended it since. */
+  async slide({ id, header, head }: RecordHead, left: number, deadline: number): Promise<void> {
+    const life = withinAge(this.settings, header, header.ttl, this.backend.now());
+    const expire = await this.tags.cover(id, header, life, deadline);
+    const change = { expire, ifLeft: left };
+    if (await this.backend.compareHead(this.keyspace.recordKey(id), head, change, deadline)) return;
+    if (header.tags.length > 0) await this.uncover(id, header, (await this.head(id, deadline))?.header, deadline);
+  }
+
+  /** What there is under an id. In an encrypted store the record is opened, which proves its head. */
+  private async head(id: string, deadline: number): Promise<RecordHead | undefined> {
+    const recordKey = this.keyspace.recordKey(id);
+    const isSealed = this.settings.keyRing !== undefined;
+    const bytes = await (isSealed ? this.backend.get(recordKey, deadline) : this.firstBytes(recordKey, deadline));
+    if (!bytes || (isSealed && !(await this.codec.header(id, bytes)))) return undefined;
+    try {
+      return recordHead(id, bytes);
+    } catch (error) {
+      return this.codec.corrupt(error);
+    }
+  }
+
+  private async firstBytes(recordKey: string, deadline: number): Promise<Buffer | undefined> {
+    return (await this.backend.heads([recordKey], deadline))[0];
+  }
+
+  /** An incarnation that Redis has, or had, and has no more leaves its indexes. */
+  private async uncover(
+    id: string,
+    before: RecordHeader,
+    now: RecordHeader | undefined,
+    deadline: number,
+  ): Promise<void> {
+    if (before.incarnation === undefined || before.incarnation === now?.incarnation) return;
+    await this.tags.leave([{ id, header: before }], deadline);
+  }
+
+  private async nextDraft(
+    key: string,
+    id: string,
+    header: RecordHeader,
+    changed: { readonly value: unknown } | { readonly record: Buffer },
+    { ttl = header.ttl, tags }: { ttl?: number | null; tags?: readonly string[] },
+  ): Promise<Draft> {
+    const next = { ...header, ttl, ...(tags && { tags, incarnation: this.writes.incarnation(tags) }) };
+    const bytes = await ('record' in changed
+      ? this.codec.restamp(key, id, changed.record, next)
+      : this.codec.encode(key, id, changed.value, next));
+    return tags ? this.writes.renew({ key, id, header: next, bytes }) : { key, id, header: next, bytes };
+  }
+
+  /** The expiry that a record gets, once its indexes cover it; `undefined`: it is gone. */
+  private async nextExpiry(
+    id: string,
+    before: RecordHeader,
+    next: RecordHeader,
+    given: { ttl?: number | null; tags?: readonly string[] },
+    deadline: number,
+  ): Promise<NextExpiry | undefined> {
+    if (given.ttl !== undefined) {
+      const life = withinAge(this.settings, next, given.ttl, this.backend.now());
+      return this.tags.cover(id, next, life, deadline, before);
+    }
+    if (!given.tags?.length) return { keepUpTo: Infinity };
+    // New tags, running ttl: their indexes must cover it, however it is extended in between.
+    const left = await this.backend.ttl(this.keyspace.recordKey(id), deadline);
+    if (left === undefined) return undefined;
+    const covered = await this.tags.cover(id, next, left === null ? null : left + SPARE, deadline, before);
+    return { keepUpTo: covered !== 'never' && 'at' in covered ? covered.at : Infinity };
+  }
+}
+
+/** @throws CacheUnavailableError */
+export function assertTimeLeft(deadline: number): void {
+  if (performance.now() < deadline) return;
+  const message = 'other callers kept changing the record until the time was over';
+  throw new CacheUnavailableError('timeout', 'not-sent', message);
+}
