@@ -37,7 +37,12 @@ export type {
   ScanOptions,
   Serializer,
 } from './redis-cache.options.js';
-export { getCacheStoreToken, InjectCacheStore } from './redis-cache.options.js';
+export {
+  getCacheStoreToken,
+  getRedisConnectionToken,
+  InjectCacheStore,
+  InjectRedisConnection,
+} from './redis-cache.tokens.js';
 export type { CacheStoreOf } from './store/cache-store-of.js';
 export { RedisCacheStore } from './store/redis-cache.store.js';
 export { jsonSerializer } from './record/json-serializer.js';

@@ -1,5 +1,3 @@
-import { Inject } from '@nestjs/common';
-import type { InjectionToken } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { Duration } from './redis-cache.duration.js';
@@ -19,8 +17,11 @@ export interface Serializer {
 
 /** How a store treats its records; `forRoot` takes these for the default store, `forFeature` for each of its own. */
 export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSchemaV1> {
-  /** How long a record lives if the writing call does not say. Absent: for ever. */
-  ttl?: Duration;
+  /**
+   * How long a record lives if the writing call does not say. `null`: it never expires. Absent: the same, and a warning at boot asks
+   * whether that is meant.
+   */
+  ttl?: Duration | null;
   /** Default: MessagePack ({@link messagePackSerializer}), or what `forRoot` says. */
   serializer?: Serializer;
   /**
@@ -89,8 +90,10 @@ export interface CacheStoreOptions<
 > extends CacheStoreBehavior<Schema> {
   /** Begins every key of the store: 1 to 64 of `A-Z a-z 0-9 . _ -`. */
   namespace: string;
-  /** What `@InjectCacheStore()` asks for. Default: the namespace. */
+  /** The name that `@InjectCacheStore()` asks for. Default: the namespace. */
   name?: string;
+  /** The `name` in `forRoot` of the connection that this store uses. Default: the connection without a name. */
+  connection?: string;
 }
 
 /**
@@ -102,6 +105,11 @@ export interface CacheStoreOptions<
  * ```
  */
 export interface RedisCacheModuleOptions extends CacheStoreBehavior {
+  /**
+   * The name of a further connection, to another Redis server. Absent: this is the default connection. Its stores are
+   * `@InjectCacheStore(name)` and those of `forFeature({ connection: name, … })`; it is `@InjectRedisConnection(name)` itself.
+   */
+  name?: string;
   /**
    * `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `unix:///path`, `redis-sentinel://h1:26379,h2:26379/master-name`,
    * `redis-cluster://h1:7000,h2:7001`, `rediss-cluster://` or `memory:`. Default: `redis://localhost:6379`.
@@ -210,28 +218,4 @@ export interface ScanOptions {
   prefix?: string;
   /** Only records with this tag; costs as much as there are such records. */
   tag?: string;
-}
-
-/**
- * The injection token of a store of `forFeature`.
- *
- * @example
- * ```ts
- * Test.createTestingModule({ … }).overrideProvider(getCacheStoreToken('reset-token')).useValue(fake);
- * ```
- */
-export function getCacheStoreToken(name: string): InjectionToken {
-  return `RedisCacheStore:${name}`;
-}
-
-/**
- * Injects a store of `forFeature` by its name.
- *
- * @example
- * ```ts
- * constructor(@InjectCacheStore('reset-token') private readonly tokens: RedisCacheStore) {}
- * ```
- */
-export function InjectCacheStore(name: string): ParameterDecorator & PropertyDecorator {
-  return Inject(getCacheStoreToken(name));
 }

@@ -37,9 +37,10 @@ const BEHAVIOR: Record<keyof CacheStoreBehavior, true> = {
   hashKeys: true,
   nearCache: true,
 };
-const STORE: Record<keyof CacheStoreOptions, true> = { ...BEHAVIOR, namespace: true, name: true };
+const STORE: Record<keyof CacheStoreOptions, true> = { ...BEHAVIOR, namespace: true, name: true, connection: true };
 const MODULE: Record<keyof RedisCacheModuleOptions | 'isGlobal', true> = {
   ...BEHAVIOR,
+  name: true,
   maxBytes: true,
   url: true,
   client: true,
@@ -120,7 +121,7 @@ async function resolve(
   const { serializer = root.serializer ?? messagePackSerializer } = options;
   const { encryption = root.encryption ?? false, hashKeys = root.hashKeys ?? false } = options;
   const maxBytes = resolveMaxBytes(root);
-  const ttl = duration('ttl', options.ttl) ?? null;
+  const ttl = options.ttl === null ? null : (duration('ttl', options.ttl) ?? null);
   const maxAge = duration('maxAge', options.maxAge);
   ensure(isNamespace(namespace), 'namespace', 'must have 1 to 64 characters, of A-Z a-z 0-9 . _ -');
   ensure(onCorrupt === 'throw' || onCorrupt === 'miss', 'onCorrupt', `must be 'throw' or 'miss'`);

@@ -24,7 +24,7 @@ export function read(path) {
 export function refreshed(page) {
   return page
     .replaceAll(
-      /(<!-- file: (\S+\.ts)(?:#(\S+))? -->\n\n```ts\n)[\s\S]*?\n```/g,
+      /(<!-- file: (\S+\.ts)(?:#(\S+))? -->\n\n```ts\n)(?:[\s\S]*?\n)??```/g,
       (_, head, path, region) => `${head}${code(path, region)}\n\`\`\``,
     )
     .replaceAll(

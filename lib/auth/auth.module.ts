@@ -1,7 +1,8 @@
 import { ConfigurableModuleBuilder, Logger, Module } from '@nestjs/common';
 import type { DynamicModule, FactoryProvider, Provider } from '@nestjs/common';
 import { CacheConfigError } from '../redis-cache.errors.js';
-import { RedisCacheRuntime } from '../redis-cache.module.js';
+import { runtimeProvider } from '../redis-cache.core-module.js';
+import type { RedisCacheRuntime } from '../redis-cache.runtime.js';
 import { AttemptLimiter } from './attempt-limiter.js';
 import { SERVICES, serviceToken } from './auth.options.js';
 import type { RedisCacheAuthAsyncOptions, RedisCacheAuthOptions, ServiceKind } from './auth.options.js';
@@ -72,16 +73,13 @@ function withServices(definition: DynamicModule, services: readonly FactoryProvi
 }
 
 function serviceProvider(kind: ServiceKind, name: string | undefined, isAsync: boolean): FactoryProvider {
-  return {
-    provide: serviceToken(kind, name),
-    inject: [RedisCacheRuntime, AUTH_OPTIONS],
-    useFactory: (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => {
-      assertServices(options);
-      const own = options[kind]?.name;
-      if (isAsync && own !== undefined) throw new CacheConfigError(`${kind}.name`, 'belongs beside "useFactory"');
-      return create(kind, options, runtime);
-    },
+  const make = (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => {
+    assertServices(options);
+    const own = options[kind]?.name;
+    if (isAsync && own !== undefined) throw new CacheConfigError(`${kind}.name`, 'belongs beside "useFactory"');
+    return create(kind, options, runtime);
   };
+  return runtimeProvider<[RedisCacheAuthOptions]>(serviceToken(kind, name), undefined, make, [AUTH_OPTIONS]);
 }
 
 type Creators = {

@@ -261,5 +261,5 @@ function assertService(service: string, options: object, known: Readonly<Record<
 /** A record that nobody keeps alive lives for `idle`, or up to `absolute`. */
 function storeOf(namespace: string, { idle, absolute }: Lifetime): CacheStoreOptions {
   const ttl = idle ?? absolute;
-  return { namespace, ...(ttl !== null && { ttl }) };
+  return { namespace, ttl };
 }

@@ -1,11 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { HealthIndicatorService } from '@nestjs/terminus';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
-import { RedisConnection } from '../connection/redis-connection.js';
+import type { RedisConnection } from '../connection/redis-connection.js';
+import { CacheConfigError } from '../redis-cache.errors.js';
+import { getRedisConnectionToken } from '../redis-cache.tokens.js';
 
 /**
- * A Terminus indicator: up while Redis answers a PING, down with the reason otherwise. Bounded by the module's `timeout`.
- * Needs `@nestjs/terminus`; provide it in the module of your health controller.
+ * A Terminus indicator: up while Redis answers a PING, down with the reason otherwise. Needs `@nestjs/terminus`; provide it in the module of your
+ * health controller.
  *
  * @example
  * ```ts
@@ -21,20 +24,44 @@ import { RedisConnection } from '../connection/redis-connection.js';
 @Injectable()
 export class RedisCacheHealthIndicator {
   constructor(
-    @Inject(RedisConnection) private readonly connection: RedisConnection,
+    @Inject(ModuleRef) private readonly modules: ModuleRef,
     @Inject(HealthIndicatorService) private readonly indicators: HealthIndicatorService,
   ) {}
 
-  /** `key` names it in the report, which shows status and reason, never a password or a key of a record. */
-  async check<Key extends string>(key: Key): Promise<HealthIndicatorResult<Key>> {
+  /**
+   * Asks one connection for a sign of life, within the module's `timeout`.
+   *
+   * @param key - names it in the report, which shows status and reason, and the name of the connection; never a password or a key of a record
+   * @param options - `connection`: the `name` in `forRoot` of the connection; default: the one without a name
+   * @throws CacheConfigError if there is no such connection
+   * @example
+   * ```ts
+   * this.health.check([() => this.redis.check('redis'), () => this.redis.check('redis-audit', { connection: 'audit' })])
+   * ```
+   */
+  async check<Key extends string>(
+    key: Key,
+    options: { connection?: string } = {},
+  ): Promise<HealthIndicatorResult<Key>> {
+    const { connection: name } = options;
+    const connection = this.#find(name);
     const indicator = this.indicators.check(key);
+    const details = () => ({ ...(name !== undefined && { name }), connection: connection.status });
     try {
-      await this.connection.ping();
-      return indicator.up({ connection: this.connection.status });
+      await connection.ping();
+      return indicator.up(details());
     } catch (error) {
-      const reason = this.connection.lastError ?? error;
-      const message = reason instanceof Error ? reason.message : 'unavailable';
-      return indicator.down({ connection: this.connection.status, message });
+      const reason = connection.lastError ?? error;
+      return indicator.down({ ...details(), message: reason instanceof Error ? reason.message : 'unavailable' });
+    }
+  }
+
+  #find(name: string | undefined): RedisConnection {
+    try {
+      return this.modules.get<RedisConnection>(getRedisConnectionToken(name), { strict: false });
+    } catch (cause) {
+      const problem = name === undefined ? 'there is no default connection' : `there is no connection "${name}"`;
+      throw new CacheConfigError('connection', problem, { cause });
     }
   }
 }

@@ -1,7 +1,9 @@
 // How an application tests what it builds on the store: no Redis, and no mock that has to imitate one.
 import { type ExecutionContext, UnauthorizedException } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { CacheUnavailableError, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheUnavailableError, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { RedisCacheTestingModule } from 'nestjs-redis-cache-store/testing';
+import { AppModule } from './app.module.js';
 import { SessionGuard } from './session.guard.js';
 
 const ID = 'x'.repeat(43);
@@ -9,24 +11,20 @@ const ID = 'x'.repeat(43);
 describe('SessionGuard', () => {
   let app: TestingModule;
 
-  // The whole store, in this process, with its types, ttls and errors. Every test has its own.
-  const application = () =>
-    Test.createTestingModule({
-      imports: [RedisCacheModule.forRoot({ url: 'memory:', namespace: 'session', ttl: '30m' })],
-      providers: [SessionGuard],
-    });
+  // The application as it is, with every store of it in this process. Every test has records of its own.
+  const application = () => Test.createTestingModule({ imports: [AppModule, RedisCacheTestingModule] });
   const enter = () => app.get(SessionGuard).canActivate(requestWith(`Bearer ${ID}`));
 
   afterEach(() => app.close());
 
   it('lets a session in', async () => {
-    app = await (await application().compile()).init();
+    app = await application().compile();
     await app.get(RedisCacheStore).put(ID, { userId: 42, createdAt: new Date() });
     await expect(enter()).resolves.toBe(true);
   });
 
   it('keeps everybody else out', async () => {
-    app = await (await application().compile()).init();
+    app = await application().compile();
     await expect(enter()).rejects.toThrow(UnauthorizedException);
   });
 

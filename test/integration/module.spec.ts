@@ -185,10 +185,11 @@ describe('the module', () => {
       expect(await module.get(Other).tokens.take('key')).toBe(1);
     });
 
-    it('without forRoot says what is missing', async () => {
-      await expect(boot([RedisCacheModule.forFeature({ namespace: 'reset-token' })])).rejects.toThrow(
-        'RedisCacheRuntime',
-      );
+    it('without forRoot fails the boot, and the error says so', async () => {
+      await expect(boot([RedisCacheModule.forFeature({ namespace: 'reset-token' })])).rejects.toMatchObject({
+        code: 'CACHE_CONFIG',
+        message: expect.stringMatching(/no default connection.*import RedisCacheModule\.forRoot\(\)/),
+      });
     });
   });
 

@@ -90,7 +90,7 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function isFaceFile(path: string): boolean {
-  return /^lib\/((health|auth)\/)?[^/]+\.ts$/.test(path);
+  return /^lib\/((health|auth|testing)\/)?[^/]+\.ts$/.test(path);
 }
 
 function importsWhere(isBad: (source: Source, found: Import) => boolean): string[] {

@@ -18,7 +18,7 @@ const NOT_A_DURATION = [0, -1, Number.NaN, Infinity, '', 'soon', '0', '3600', '-
 const NOT_A_NAMESPACE = ['', 'a:b', 'a#b', 'a b', 'ä', '*', 'x'.repeat(65), 'a\n', 5, null, {}];
 
 const badForAll: [option: string, values: unknown[]][] = [
-  ['ttl', NOT_A_DURATION],
+  ['ttl', NOT_A_DURATION.filter((value) => value !== null)], // null: never expires
   ['maxAge', NOT_A_DURATION],
   ['sliding', ['yes', 1, null]],
   ['onCorrupt', ['ignore', null, true]],

@@ -1,0 +1,141 @@
+import { Logger } from '@nestjs/common';
+import { filter, take } from 'rxjs';
+import type { CacheBackend } from './backend/cache-backend.js';
+import { MemoryBackend } from './backend/memory.backend.js';
+import { RedisBackend } from './backend/redis.backend.js';
+import { RedisConnection } from './connection/redis-connection.js';
+import { checkServer } from './connection/self-check.js';
+import { KeyRing } from './record/key-ring.js';
+import type { EncryptionSource } from './record/key-ring.js';
+import { CacheConfigError } from './redis-cache.errors.js';
+import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.options.js';
+import { resolveConnection, resolveDefaultStore, resolveMaxBytes, resolveStore } from './resolve-options.js';
+import type { StoreSurroundings } from './resolve-options.js';
+import { RedisCacheStore } from './store/redis-cache.store.js';
+import type { StoreSettings } from './store/store-settings.js';
+
+/** What all stores of one connection share. Not public: of the package only. */
+export class RedisCacheRuntime {
+  readonly connection: RedisConnection;
+  readonly #options: RedisCacheModuleOptions;
+  readonly #backend: CacheBackend;
+  readonly #logger = new Logger('RedisCacheModule');
+  #keepsForever = false;
+  /** The stores that were given no ttl, and no `null` either. */
+  readonly #withoutTtl = new Set<string>();
+  /** A function that gives keys is asked once for all stores. */
+  readonly #keyRings = new Map<EncryptionSource, Promise<KeyRing>>();
+
+  /** @param name - the name of the connection; `undefined`: the default one */
+  constructor(
+    options: RedisCacheModuleOptions,
+    readonly name?: string,
+  ) {
+    const resolved = this.#locate(() => resolveConnection(options, this.#warn));
+    this.#options = options;
+    this.connection = new RedisConnection(resolved);
+    this.#backend =
+      resolved.address.kind === 'memory'
+        ? new MemoryBackend(() => this.connection.status !== 'closed')
+        : new RedisBackend(this.connection, resolveMaxBytes(options));
+    this.#tell();
+  }
+
+  async createDefaultStore(): Promise<RedisCacheStore> {
+    const { ttl, namespace = 'cache' } = this.#options;
+    try {
+      return this.#create(await resolveDefaultStore(this.#options, this.#surroundings), ttl, namespace);
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  async createStore(options: CacheStoreOptions): Promise<RedisCacheStore> {
+    const name = options?.name ?? options?.namespace;
+    try {
+      return this.#create(await resolveStore(options, this.#options, this.#surroundings), options.ttl, name);
+    } catch (error) {
+      throw this.#located(error, options);
+    }
+  }
+
+  /** The keys of `encryption` in `forRoot`, for what is derived from them. */
+  async masterKeys(): Promise<KeyRing | undefined> {
+    const { encryption = false } = this.#options;
+    return encryption === false ? undefined : this.#surroundings.openKeys(encryption);
+  }
+
+  /** The clock that what is stored lives by, in ms since the epoch. */
+  readonly now = (): number => Date.now();
+
+  /** Opens the connection, if no call has done so yet; see `startup`. */
+  async start(): Promise<void> {
+    if (this.#withoutTtl.size > 0) {
+      const names = Array.from(this.#withoutTtl, (name) => `"${name}"`).join(', ');
+      this.#warn(
+        `store ${names}: records never expire unless a call gives a ttl; set "ttl", or "ttl: null" if you mean it`,
+      );
+    }
+    await this.connection.open().catch((error: unknown) => Promise.reject(this.#located(error)));
+  }
+
+  /** One log line for each change of the connection's status, never one for each call. */
+  #tell(): void {
+    const { status$ } = this.connection;
+    status$.subscribe((status) => {
+      if (status === 'ready') this.#logger.log(this.#named('Redis is ready'));
+      if (status === 'down') this.#warn(`Redis is down: ${this.connection.lastError?.message ?? 'not ready in time'}`);
+    });
+    status$
+      .pipe(
+        filter((status) => status === 'ready'),
+        take(1),
+      )
+      .subscribe(() => void this.#checkServer());
+  }
+
+  async #checkServer(): Promise<void> {
+    if (this.#backend instanceof MemoryBackend) return;
+    for (const warning of await checkServer(this.connection, this.#keepsForever)) this.#warn(warning);
+  }
+
+  #create(settings: StoreSettings, ttl: CacheStoreOptions['ttl'], name: string): RedisCacheStore {
+    this.#keepsForever ||= settings.ttl === null;
+    if (ttl === undefined) this.#withoutTtl.add(name);
+    return new RedisCacheStore(settings, this.#backend);
+  }
+
+  #named(message: string): string {
+    return this.name === undefined ? message : `connection "${this.name}": ${message}`;
+  }
+
+  get #warn(): (message: string) => void {
+    return (message) => this.#logger.warn(this.#named(message));
+  }
+
+  get #surroundings(): StoreSurroundings {
+    const openKeys = (source: EncryptionSource) => {
+      const ring = this.#keyRings.get(source) ?? KeyRing.open(source, this.#warn);
+      this.#keyRings.set(source, ring);
+      return ring;
+    };
+    return { warn: this.#warn, openKeys };
+  }
+
+  #locate<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw this.#located(error);
+    }
+  }
+
+  /** The error, with the store that the option belongs to, or with the connection if the option is one of `forRoot`. */
+  #located(error: unknown, store?: CacheStoreOptions): unknown {
+    if (!(error instanceof CacheConfigError)) return error;
+    const { option, problem, cause } = error;
+    const isOfStore = store && (option.split('.')[0] ?? '') in Object(store);
+    const owner = isOfStore ? { store: store.name ?? store.namespace } : { connection: this.name };
+    return new CacheConfigError(option, problem, { cause, ...owner });
+  }
+}

@@ -1,0 +1,1 @@
+export { RedisCacheTestingModule } from './testing.module.js';
