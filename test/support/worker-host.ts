@@ -14,8 +14,9 @@ async function run({ id, task, args }: TaskRequest): Promise<void> {
     send({ id, value: await tasks[task]?.(...args) });
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    // Of an error the channel passes on name, message and stack; the properties are what callers decide by.
-    send({ id, error, properties: Object.fromEntries(Object.entries(error)) });
+    // Of an error the channel passes on message and stack, and no name that its prototype has; the properties are what callers
+    // decide by.
+    send({ id, error, properties: { name: error.name, ...Object.fromEntries(Object.entries(error)) } });
   }
 }
 
