@@ -5,6 +5,9 @@ import type { RecordCall } from './record-model.js';
 /** What the clocks of Redis, of timers and of this history may differ by, in ms. */
 const SLACK = 5;
 
+/** What begins so many ms after an end does not meet it. A nanosecond. */
+const AFTER = 1e-6;
+
 /** An interval of a record, and the call of the history that it is about. */
 export type RecordInterval = Interval<RecordCall> & { readonly source: Call };
 
@@ -48,6 +51,9 @@ class Freshness {
   /** In the order of their begins. */
   note(call: Call): void {
     if (this.leases[call.process] === undefined || call.outcome !== 'ok' || !WRITES.has(call.operation)) return;
+    // A deletion counts even if there was nothing to delete. A conditional write that wrote nothing is none.
+    const isDeletion = ['take', 'delete', 'deleteByTag'].includes(call.operation);
+    if (!isDeletion && (call.result === false || call.result === null)) return;
     const name = call.operation === 'deleteByTag' ? call.process : `${call.process} ${call.key}`;
     const writes = this.writes.get(name) ?? [];
     this.writes.set(name, writes);
@@ -60,7 +66,7 @@ class Freshness {
     const oldest = begin - lease - SLACK;
     const recent = (name: string) => (this.writes.get(name) ?? []).filter(({ end }) => oldest < end && end <= begin);
     return {
-      from: Math.max(oldest, ...recent(`${process} ${key}`).map(({ end }) => end)),
+      from: Math.max(oldest, ...recent(`${process} ${key}`).map(({ end }) => end + AFTER)),
       signedOut: recent(process).map((call) => [call.key, call.begin]),
     };
   }
