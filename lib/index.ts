@@ -32,7 +32,6 @@ export type {
   NearCacheOptions,
   PutOptions,
   RedisCacheModuleOptions,
-  RedisLogin,
   Replacement,
   ScanOptions,
   Serializer,
@@ -47,3 +46,4 @@ export type { CacheStoreOf } from './store/cache-store-of.js';
 export { RedisCacheStore } from './store/redis-cache.store.js';
 export { jsonSerializer } from './record/json-serializer.js';
 export { messagePackSerializer } from './record/message-pack/serializer.js';
+export type { IoredisClient, NatMap, RedisConnectionOptions, RedisLogin } from './redis-connection.options.js';

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { Duration } from './redis-cache.duration.js';
+import type { IoredisClient, RedisConnectionOptions, RedisLogin } from './redis-connection.options.js';
 
 /**
  * Turns values into bytes and back. `deserialize(serialize(value))` must equal `value`; both may throw.
@@ -111,17 +111,20 @@ export interface RedisCacheModuleOptions extends CacheStoreBehavior {
    */
   name?: string;
   /**
-   * `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `unix:///path`, `redis-sentinel://h1:26379,h2:26379/master-name`,
+   * `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `unix:///path`, `redis-sentinel://h1:26379,h2:26379/master-name`, `rediss-sentinel://`,
    * `redis-cluster://h1:7000,h2:7001`, `rediss-cluster://` or `memory:`. Default: `redis://localhost:6379`.
    */
   url?: string;
-  /** Your own ioredis client, instead of `url`. This module watches it and never closes it. */
-  client?: Redis | Cluster;
-  /** Passed on to ioredis, on top of what the url says: `tls`, `username`, … What decides about retries and queues is set by this module. */
-  redis?: RedisOptions;
   /**
-   * Asked for user name and password at every attempt to connect, and when a further connection (of a Cluster, of a near cache) is
-   * refused, so that a rotated password is picked up. What it gives comes before what `url` and `redis` say.
+   * An ioredis client (Redis or Cluster, of version 5 or 6), instead of `url`: its options tell where and as whom to connect. The
+   * module opens connections of its own, which count on the server beside the client's, and never touches it.
+   */
+  client?: IoredisClient;
+  /** How to connect, on top of what the url says: a part of the options of ioredis, see {@link RedisConnectionOptions}. */
+  redis?: RedisConnectionOptions;
+  /**
+   * Asked for user name and password at every attempt to connect, so that a rotated password is picked up, and again before a
+   * login expires. What it gives comes before what `url` and `redis` say.
    */
   credentials?: () => RedisLogin | Promise<RedisLogin>;
   /** The namespace of the default store. Default: `cache`. */
@@ -134,12 +137,11 @@ export interface RedisCacheModuleOptions extends CacheStoreBehavior {
   startup?: 'wait' | 'background';
   /** How long the first connection may take, up to 1 hour. Default: 10 s. */
   startupTimeout?: Duration;
-}
-
-/** What `credentials` gives. */
-export interface RedisLogin {
-  username?: string;
-  password?: string;
+  /**
+   * How often each connection is asked for a sign of life (TIME), from 100 ms to 1 hour, so that one that died is noticed though
+   * nobody calls. Default: 30 s.
+   */
+  heartbeat?: Duration;
 }
 
 /** Options of `get`. */

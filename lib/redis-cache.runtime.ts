@@ -4,7 +4,7 @@ import type { CacheBackend } from './backend/cache-backend.js';
 import { MemoryBackend } from './backend/memory.backend.js';
 import { RedisBackend } from './backend/redis.backend.js';
 import { RedisConnection } from './connection/redis-connection.js';
-import { checkServer } from './connection/self-check.js';
+import { checkServer } from './connection/health-check.js';
 import { KeyRing } from './record/key-ring.js';
 import type { EncryptionSource } from './record/key-ring.js';
 import { CacheConfigError } from './redis-cache.errors.js';
@@ -84,7 +84,9 @@ export class RedisCacheRuntime {
     const { status$ } = this.connection;
     status$.subscribe((status) => {
       if (status === 'ready') this.#logger.log(this.#named('Redis is ready'));
-      if (status === 'down') this.#warn(`Redis is down: ${this.connection.lastError?.message ?? 'not ready in time'}`);
+      if (status === 'down' || status === 'degraded') {
+        this.#warn(`Redis is ${status}: ${this.connection.lastError?.message ?? 'not ready in time'}`);
+      }
     });
     status$
       .pipe(

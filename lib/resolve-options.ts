@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { checkRedisOptions } from './connection/redis-client.js';
+import { describeClient } from './connection/client-description.js';
 import type { ConnectionOptions } from './connection/connection-options.js';
+import { checkRedisOptions } from './connection/redis-options.js';
 import { parseRedisUrl } from './connection/redis-url.js';
 import { durationProblem, toMilliseconds } from './redis-cache.duration.js';
 import { CacheConfigError } from './redis-cache.errors.js';
@@ -50,6 +51,7 @@ const MODULE: Record<keyof RedisCacheModuleOptions | 'isGlobal', true> = {
   timeout: true,
   startup: true,
   startupTimeout: true,
+  heartbeat: true,
   isGlobal: true,
 };
 
@@ -59,34 +61,42 @@ export function resolveConnection(
   warn: (message: string) => void,
 ): ConnectionOptions {
   assertKnown(options, MODULE);
-  const { client, redis = {}, credentials, startup = 'wait' } = options;
-  const { url = DEFAULT_URL } = options;
+  const { credentials, startup = 'wait' } = options;
+  const isLogin = credentials === undefined || typeof credentials === 'function';
+  ensure(isLogin, 'credentials', 'must be a function that gives { username, password }');
+  ensure(startup === 'wait' || startup === 'background', 'startup', `must be 'wait' or 'background'`);
+  const heartbeat = duration('heartbeat', options.heartbeat, 60 * MINUTE) ?? 30_000;
+  ensure(heartbeat >= 100, 'heartbeat', 'must be at least 100 ms');
+  return {
+    ...resolveTarget(options),
+    credentials,
+    timeout: resolveTimeout(options),
+    startup,
+    startupTimeout: duration('startupTimeout', options.startupTimeout, 60 * MINUTE) ?? 10_000,
+    heartbeat,
+    warn,
+  };
+}
+
+/** Where Redis is, and how to connect to it. @throws CacheConfigError */
+function resolveTarget(options: RedisCacheModuleOptions): Pick<ConnectionOptions, 'address' | 'redis'> {
+  const { client, url = DEFAULT_URL, redis = {} } = options;
+  if (client !== undefined) {
+    ensure(options.url === undefined, 'client', 'cannot be combined with "url"');
+    ensure(options.redis === undefined, 'client', 'cannot be combined with "redis": give a client with these options');
+    return describeClient(client);
+  }
   ensure(
-    !('url' in options) || options.url !== undefined || client !== undefined,
+    !('url' in options) || options.url !== undefined,
     'url',
     `is given but undefined: is the environment variable set? (Leave "url" out for ${DEFAULT_URL}.)`,
   );
   ensure(typeof url === 'string', 'url', `must be a string, not ${typeof url}`);
-  if (client !== undefined) {
-    ensure(options.url === undefined, 'client', 'cannot be combined with "url"');
-    ensure(typeof client?.sendCommand === 'function', 'client', 'must be an ioredis client');
-    checkRedisOptions(client.options, 'client');
-  }
-  ensure(isObject(redis), 'redis', 'must be an object of ioredis options');
-  checkRedisOptions(redis, 'redis');
-  const isLogin = credentials === undefined || typeof credentials === 'function';
-  ensure(isLogin, 'credentials', 'must be a function that gives { username, password }');
-  ensure(startup === 'wait' || startup === 'background', 'startup', `must be 'wait' or 'background'`);
-  return {
-    address: parseRedisUrl(url),
-    ...(client && { client }),
-    redis,
-    ...(credentials && { credentials }),
-    timeout: resolveTimeout(options),
-    startup,
-    startupTimeout: duration('startupTimeout', options.startupTimeout, 60 * MINUTE) ?? 10_000,
-    warn,
-  };
+  ensure(isObject(redis), 'redis', 'must be an object of options of ioredis');
+  const address = parseRedisUrl(url);
+  const checked = checkRedisOptions(redis);
+  ensure(address.kind !== 'cluster' || !checked.db, 'redis.db', 'must be 0: a Redis Cluster has no other database');
+  return { address, redis: checked };
 }
 
 /** The settings of the default store. @throws CacheConfigError */
@@ -168,7 +178,7 @@ function resolveNearCache(
   const lease = duration('nearCache.lease', leaseOption);
   ensure(isWholeNumber(maxEntries, 2 ** 24), 'nearCache.maxEntries', 'must be a whole number from 1 to 16777216');
   ensure(lease !== undefined && lease >= 100 && lease <= MINUTE, 'nearCache.lease', 'must be from 100 ms to 1 minute');
-  const isCluster = root.client ? 'nodes' in root.client : parseRedisUrl(root.url ?? DEFAULT_URL).kind === 'cluster';
+  const isCluster = resolveTarget(root).address.kind === 'cluster';
   ensure(!isCluster, 'nearCache', 'is not available on a Redis Cluster yet');
   return { maxEntries, lease };
 }

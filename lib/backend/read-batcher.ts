@@ -1,3 +1,5 @@
+import { nextTick, setImmediate } from '../redis-cache.timers.js';
+
 /** More keys are sent as several commands: one reply of a few hundred sessions neither blocks Redis nor our event loop. */
 const MOST_KEYS = 256;
 /** Fewer keys do not leave before the turn of the event loop is over. */
@@ -77,7 +79,7 @@ export class ReadBatcher {
     const send = () => {
       if (this.batch === batch) this.send(batch);
     };
-    if (this.underWay === 0 && this.lastSize === 1) process.nextTick(send);
+    if (this.underWay === 0 && this.lastSize === 1) nextTick(send);
     else setImmediate(send);
   }
 
@@ -114,6 +116,6 @@ export class ReadBatcher {
   private answered(): void {
     if (--this.underWay === 0 || this.isAnswering) return;
     this.isAnswering = true;
-    process.nextTick(() => (this.isAnswering = false));
+    nextTick(() => (this.isAnswering = false));
   }
 }

@@ -30,7 +30,7 @@ export class RedisReads {
 
   private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
     const doubtful = this.sparse.size > 0 ? keys.filter((key) => this.isSparse(key)) : [];
-    const mget = this.read(['mget', ...keys], deadline, true);
+    const mget = this.read(['mget', ...keys], deadline);
     const count = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
     const [replies, isThere] = await Promise.all([mget, count]);
     const found = (replies as readonly RedisReply[]).map(filled);
@@ -43,7 +43,7 @@ export class RedisReads {
   }
 
   private fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
-    const range = this.read(this.range(key), deadline, true);
+    const range = this.read(this.range(key), deadline);
     return range.then((reply) => this.learn(key, filled(reply)) ?? this.fetchWhole(key, deadline));
   }
 
@@ -74,8 +74,8 @@ export class RedisReads {
     return bytes;
   }
 
-  private read(command: RedisCommand, deadline: number, isBatch = false): Promise<RedisReply> {
-    return this.connection.send(command, { deadline, repeatable: true, isBatch });
+  private read(command: RedisCommand, deadline: number): Promise<RedisReply> {
+    return this.connection.send(command, { deadline, repeatable: true });
   }
 }
 

@@ -138,27 +138,24 @@ export class RedisBackend implements CacheBackend {
 
   /**
    * The pages of a SCAN over all masters. A cursor means something only to the server that gave it: when a connection is
-   * lost the walk begins again on the next one, and the caller sees some elements twice.
+   * lost, or slots have moved, the walk begins again, and the caller sees some elements twice.
    */
   private async *walk(command: (cursor: string) => RedisCommand): AsyncIterable<readonly Buffer[]> {
     for (let restarts = 0; ; restarts++) {
       try {
         const masters = await this.connection.masters(this.connection.call(true));
-        for (const node of masters) {
-          let socket: unknown;
+        const { version } = this.connection;
+        for (const link of masters) {
           for (let cursor = '0', done = false; !done; done = cursor === '0') {
-            const reply = await this.connection.send(command(cursor), this.connection.call(cursor === '0'), node);
-            // A client that was brought along connects again by itself, perhaps to another server.
-            if (cursor !== '0' && node.stream !== socket) {
-              throw new CacheUnavailableError('disconnected', 'unknown', 'the connection was replaced amid a walk');
-            }
-            socket = node.stream;
+            const reply = await this.connection.send(command(cursor), this.connection.call(true), link);
             const [next, found] = reply as readonly [Buffer, readonly Buffer[]];
             cursor = String(next);
             yield found;
           }
         }
-        return;
+        const after = await this.connection.masters(this.connection.call(true));
+        if (version === this.connection.version && after.every((link) => masters.includes(link))) return;
+        throw new CacheUnavailableError('disconnected', 'unknown', 'keys moved between servers amid a walk');
       } catch (error) {
         const lost = error instanceof CacheUnavailableError && error.reason === 'disconnected';
         if (!lost || restarts === WALK_RESTARTS) throw error;

@@ -1,3 +1,5 @@
+import { clearTimeout, setTimeout } from '../redis-cache.timers.js';
+
 /**
  * Waits for work that may never end: at most for `ms`, and no longer than until `signal`. The work itself goes on.
  *

@@ -1,89 +1,53 @@
-import { performance } from 'node:perf_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
-import { CacheUnavailableError } from '../redis-cache.errors.js';
-import { PendingCommand } from './redis-command.js';
-import type { Call, RedisCommand, RedisReply } from './redis-command.js';
-import { describe, leadsToWrongServer, toCacheError } from './redis-failures.js';
-import type { RedisLink, RedisNode } from './redis-link.js';
+import type { PendingCommand, RedisCommand, RedisReply } from '../ioredis/command.js';
+import { clearTimeout, now, setImmediate, setTimeout } from '../redis-cache.timers.js';
+import { toCacheError } from './failures.js';
 
-/** A server that stays a replica must stay readable: its connection is made anew at most so often. In ms. */
-const RECYCLE_PAUSE = 1000;
-/** The shortest time between two looks for commands whose time is over, in ms. */
+/** The shortest time between two looks for calls whose time is over, in ms. */
 const LOOK_PAUSE = 5;
 
-class Entry {
-  /** Its index among the entries; -1: no longer there. */
+/** A command and the call that waits for its reply. */
+export class Exchange {
+  /** Its index among those in flight; -1: it is none of them. */
   at = -1;
+  command: PendingCommand | undefined;
 
   constructor(
-    readonly link: RedisLink,
-    readonly pending: PendingCommand,
+    readonly words: RedisCommand,
     readonly deadline: number,
+    readonly resolve: (reply: RedisReply) => void,
     readonly reject: (error: unknown) => void,
   ) {}
+
+  /** Redis gave no reply, and will give none. */
+  fail(error: unknown): void {
+    this.reject(toCacheError(error, this.command?.written ?? false, this.words));
+  }
 }
 
 /**
- * The commands that were handed to a link and have been neither answered nor given up. One timer looks after all of them: one
+ * The calls that were handed to a link and have been neither answered nor given up. One timer looks after all of them: one
  * for each would be a good part of what a command costs.
  */
 export class InFlight {
   /** In no order. Not a Set: each table that V8 outgrows leads to the next one, with all that was ever in them, once it is old. */
-  readonly #entries: Entry[] = [];
-  private recycledAt = -Infinity;
+  readonly #entries: Exchange[] = [];
   #alarm: NodeJS.Timeout | undefined;
   #alarmAt = Infinity;
+
+  /** `onExpired` is told of each call whose deadline has passed; by then it is not in flight any more. */
+  constructor(private readonly onExpired: (entry: Exchange) => void) {}
 
   get isEmpty(): boolean {
     return this.#entries.length === 0;
   }
 
-  /**
-   * Writes a command and waits for its reply, until the call's deadline.
-   *
-   * @throws CacheCommandError, CacheUnavailableError
-   */
-  send(link: RedisLink, command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
-    return new Promise((resolve, reject) => {
-      const entry = new Entry(link, new PendingCommand(command), call.deadline, reject);
-      // First of all: what else there is to do is done while Redis is at work.
-      link.send(entry.pending, node, call.isBatch);
-      entry.at = this.#entries.push(entry) - 1;
-      this.wakeAt(call.deadline);
-      entry.pending.promise.then(
-        (reply: RedisReply) => {
-          if (this.remove(entry)) resolve(reply);
-        },
-        (error: unknown) => this.fail(entry, error),
-      );
-    });
+  add(entry: Exchange): void {
+    entry.at = this.#entries.push(entry) - 1;
+    if (entry.deadline < this.#alarmAt) this.wakeAt(entry.deadline);
   }
 
-  /**
-   * Gives up what waits for a link that has ended. A client of ours has done so by itself; one that the user brought
-   * would send the commands again once it has reconnected, writes too.
-   */
-  abandon(link: RedisLink): void {
-    for (const entry of this.#entries.slice()) {
-      if (entry.link === link) this.fail(entry, new Error('the connection was closed'));
-    }
-    if (this.isEmpty) this.rest();
-  }
-
-  /** Resolves when nothing is in flight any more, or at the deadline. */
-  async drain(deadline: number): Promise<void> {
-    while (!this.isEmpty && performance.now() < deadline) await delay(5);
-  }
-
-  private fail(entry: Entry, error: unknown): void {
-    const { link, pending, reject } = entry;
-    if (!this.remove(entry)) return;
-    pending.cancel();
-    if (leadsToWrongServer(error)) this.recycle(link, error);
-    reject(toCacheError(error, pending.written));
-  }
-
-  private remove(entry: Entry): boolean {
+  /** Whether it was still in flight. */
+  remove(entry: Exchange): boolean {
     const { at } = entry;
     if (at < 0) return false;
     entry.at = -1;
@@ -95,45 +59,34 @@ export class InFlight {
     return true;
   }
 
-  private rest(): void {
+  /** Empties the table. */
+  removeAll(): readonly Exchange[] {
     clearTimeout(this.#alarm);
     this.#alarmAt = Infinity;
+    const entries = this.#entries.splice(0);
+    for (const entry of entries) entry.at = -1;
+    return entries;
   }
 
   private wakeAt(deadline: number): void {
-    if (deadline >= this.#alarmAt) return;
-    this.rest();
+    clearTimeout(this.#alarm);
     this.#alarmAt = deadline;
     // What is waited for has a socket, which keeps the process up for as long as is needed.
     this.#alarm = setTimeout(() => {
-      const now = performance.now();
+      const moment = now();
       // Replies may have arrived while our event loop was busy: let them be read before giving the verdict.
-      setImmediate(() => this.expire(now));
-    }, deadline - performance.now()).unref();
+      setImmediate(() => this.expire(moment));
+    }, deadline - now()).unref();
   }
 
-  /** Gives up the commands whose deadline was not after `moment`. */
+  /** Gives up the calls whose deadline was not after `moment`. */
   private expire(moment: number): void {
     this.#alarmAt = Infinity;
     let next = Infinity;
     for (const entry of this.#entries.slice()) {
-      if (entry.deadline > moment) {
-        next = Math.min(next, entry.deadline);
-        continue;
-      }
-      const { link, pending, reject } = entry;
-      this.remove(entry);
-      pending.cancel();
-      link.suspect();
-      const outcome = pending.written ? 'unknown' : 'not-sent';
-      reject(new CacheUnavailableError('timeout', outcome, 'Redis did not answer within the timeout'));
+      if (entry.deadline > moment) next = Math.min(next, entry.deadline);
+      else if (this.remove(entry)) this.onExpired(entry);
     }
-    if (next < Infinity) this.wakeAt(Math.max(next, performance.now() + LOOK_PAUSE));
-  }
-
-  private recycle(link: RedisLink, error: unknown): void {
-    if (performance.now() - this.recycledAt < RECYCLE_PAUSE) return;
-    this.recycledAt = performance.now();
-    link.recycle(describe(error));
+    if (next < this.#alarmAt) this.wakeAt(Math.max(next, now() + LOOK_PAUSE));
   }
 }

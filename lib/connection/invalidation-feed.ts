@@ -1,9 +1,6 @@
-import { performance } from 'node:perf_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
-import { describe } from './redis-failures.js';
-import type { RedisLink } from './redis-link.js';
-import { reset } from './socket-reset.js';
+import { clearInterval, delay, now, setInterval } from '../redis-cache.timers.js';
+import { describe } from './failures.js';
+import type { NodeLink } from './node-link.js';
 
 const CHANNEL = '__redis__:invalidate';
 /** The pause before a lost feed is opened again, in ms; doubled with each failure, as it may have been refused for good. */
@@ -31,15 +28,17 @@ interface Watch {
  * that after a failover it is never left with the old master.
  */
 export class InvalidationFeed {
-  /** When the last PING that was answered had been sent, by `performance.now()`. */
+  /** When the last PING that was answered had been sent, by the monotonic clock. */
   provenAt = -Infinity;
   private readonly watches: Watch[] = [];
   private lease = Infinity;
-  #link: RedisLink | undefined;
+  #link: NodeLink | undefined;
+  /** The link that is being listened beside, from the first attempt on. */
+  #followed: NodeLink | undefined;
   /** The feed that is open or being opened. */
-  #client: Redis | undefined;
+  #client: NodeLink | undefined;
   /** The one that listens to every prefix: only its PONGs prove anything. */
-  #trusted: Redis | undefined;
+  #trusted: NodeLink | undefined;
   private lastProblem: string | undefined;
 
   constructor(private readonly warn: (message: string) => void) {}
@@ -49,15 +48,16 @@ export class InvalidationFeed {
     this.distrust();
     this.watches.push({ prefix, onInvalid });
     this.lease = Math.min(this.lease, lease);
-    if (this.#client) this.#client.disconnect();
-    else if (this.#link) this.follow(this.#link);
+    if (this.#client) this.#client.destroy(new Error('another store listens as well'));
+    else if (this.#link) this.start(this.#link);
     return this;
   }
 
   /** Listens to the server that the link leads to, until the link ends. Without anybody watching, does nothing. */
-  follow(link: RedisLink): void {
+  follow(link: NodeLink): void {
+    if (this.#link === link) return;
     this.#link = link;
-    if (this.watches.length > 0) void this.run(link);
+    if (this.watches.length > 0) this.start(link);
   }
 
   /**
@@ -71,67 +71,65 @@ export class InvalidationFeed {
     return write().finally(tellAll);
   }
 
-  private async run(link: RedisLink): Promise<void> {
-    let client: Redis | undefined;
-    void link.ended.then(() => client?.disconnect());
+  private start(link: NodeLink): void {
+    if (this.#followed === link) return;
+    this.#followed = link;
+    void this.run(link);
+  }
+
+  private async run(link: NodeLink): Promise<void> {
+    const abort = new AbortController();
+    void link.ended.then(() => abort.abort());
     for (let failures = 0; !link.hasEnded;) {
+      let client: NodeLink | undefined;
       try {
-        client = link.twin();
+        client = await link.twin(abort.signal);
         this.#client = client;
-        await this.listen(client);
+        await this.listen(client, abort.signal);
         failures = 0;
       } catch (error) {
         failures++;
-        link.renewLogin(error);
-        if (!link.hasEnded) this.report(describe(error).message);
+        if (!link.hasEnded) this.report(describe(error instanceof Error ? (error.cause ?? error) : error).message);
       } finally {
         if (client && this.#trusted === client) this.distrust();
-        if (client?.status !== 'end') client?.disconnect();
+        client?.destroy(undefined);
+        if (this.#client === client) this.#client = undefined;
       }
-      const pause = Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE);
-      if (!link.hasEnded) await delay(pause, undefined, { ref: false });
+      if (!link.hasEnded) await delay(Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE), abort.signal);
     }
-    if (this.#client === client) this.#client = undefined;
   }
 
   /** Resolves when the feed ends. */
-  private async listen(client: Redis): Promise<void> {
-    let reason: unknown; // the event tells it, the promise only that the connection was closed
-    client.on('error', (error) => (reason = error));
-    const ended = new Promise<void>((resolve) => client.once('end', resolve));
+  private async listen(client: NodeLink, signal: AbortSignal): Promise<void> {
+    const openedBy = now() + OPENED_WITHIN;
+    const id = String(await client.send(['client', 'ID'], openedBy));
+    const prefixes = [...new Set(this.watches.map(({ prefix }) => prefix))];
+    const tracking = ['ON', 'REDIRECT', id, 'BCAST', ...prefixes.flatMap((prefix) => ['PREFIX', prefix])];
+    await client.send(['client', 'TRACKING', ...tracking], openedBy);
+    client.onMessage((keys) => this.deliver(keys));
+    await client.send(['subscribe', CHANNEL], openedBy);
+    this.distrust(); // reads that began before now may have missed something
+    this.#trusted = client;
+    this.lastProblem = undefined;
     const beat = this.lease / 4;
     let unanswered = 0;
     const prove = () => void this.prove(client).then(() => (unanswered = 0), ignore);
     const heartbeat = setInterval(() => {
-      const isOpen = this.#trusted === client;
-      const most = isOpen ? DEAD_AFTER : Math.max(DEAD_AFTER, OPENED_WITHIN / beat);
-      if (unanswered++ >= most) reset(client.stream);
-      else if (isOpen) prove();
+      if (unanswered++ >= DEAD_AFTER) client.destroy(new Error('the feed is dead'));
+      else prove();
     }, beat);
-    try {
-      await client.connect();
-      const id = String(await client.client('ID'));
-      const prefixes = [...new Set(this.watches.map(({ prefix }) => prefix))];
-      const tracking = ['ON', 'REDIRECT', id, 'BCAST', ...prefixes.flatMap((prefix) => ['PREFIX', prefix])];
-      await client.call('CLIENT', 'TRACKING', ...tracking);
-      client.on('messageBuffer', (_channel: Buffer, keys: unknown) => this.deliver(keys));
-      await client.subscribe(CHANNEL);
-      this.distrust(); // reads that began before now may have missed something
-      this.#trusted = client;
-      this.lastProblem = undefined;
-      prove();
-      await ended;
-    } catch (error) {
-      throw reason ?? error;
-    } finally {
-      clearInterval(heartbeat);
-    }
+    const end = () => client.destroy(undefined);
+    signal.addEventListener('abort', end);
+    prove();
+    await client.ended;
+    signal.removeEventListener('abort', end);
+    clearInterval(heartbeat);
   }
 
   /** Everything that was invalidated before a PING was sent has been delivered once it is answered. */
-  private async prove(client: Redis): Promise<void> {
-    const sentAt = performance.now();
-    await client.ping();
+  private async prove(client: NodeLink): Promise<void> {
+    const sentAt = now();
+    await client.send(['ping'], sentAt + DEAD_AFTER * this.lease);
     if (this.#trusted === client) this.provenAt = Math.max(this.provenAt, sentAt);
   }
 
@@ -159,5 +157,5 @@ export class InvalidationFeed {
   }
 }
 
-/** For PINGs: 'end' follows. */
+/** For PINGs: the feed ends. */
 function ignore(): void {}

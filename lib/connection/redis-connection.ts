@@ -1,42 +1,31 @@
-import { performance } from 'node:perf_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
 import { BehaviorSubject, distinctUntilChanged } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
-import { Backoff } from './backoff.js';
-import { bounded } from './bounded.js';
+import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
 import type { ConnectionOptions } from './connection-options.js';
-import { InFlight } from './in-flight.js';
 import { InvalidationFeed } from './invalidation-feed.js';
-import { createClient } from './redis-client.js';
+import type { NodeLink } from './node-link.js';
 import { RedisClock } from './redis-clock.js';
 import type { Call, RedisCommand, RedisReply } from './redis-command.js';
-import { describe, toRefusal } from './redis-failures.js';
-import { RedisLink } from './redis-link.js';
-import type { RedisNode } from './redis-link.js';
-import { WaitingRoom } from './waiting-room.js';
+import { createTopology } from './topology/create-topology.js';
+import type { Topology } from './topology/topology.js';
 
 /** See {@link RedisConnection.status}. */
-export type ConnectionStatus = 'connecting' | 'ready' | 'down' | 'closed';
-
-/** How long calls wait out an interruption, counted from its beginning, as a part of `timeout`. */
-const BLIP = 1 / 4;
-/** The pause before a refused or unsendable command is tried again on a connection that looks ready. */
-const RETRY_PAUSE = 25;
+export type ConnectionStatus = 'connecting' | 'ready' | 'degraded' | 'down' | 'closed';
 
 /**
- * The supervised connection: the one place that decides what happens to calls when Redis is in trouble.
+ * The supervised connection to Redis.
  *
- * | status       | meaning                                       | a call                                               |
- * | ------------ | --------------------------------------------- | ---------------------------------------------------- |
- * | `connecting` | not ready yet, within `startupTimeout`        | waits for it, for the call's own `timeout`           |
- * | `ready`      | logged in, database selected, PING answered   | is sent                                              |
- * | `down`       | lost or refused; new attempts every 25 ms–2 s | waits until `timeout / 4` after the loss, then fails |
- * | `closed`     | `close()` was called                          | fails                                                |
+ * | status       | meaning                                                   | a call                                               |
+ * | ------------ | --------------------------------------------------------- | ---------------------------------------------------- |
+ * | `connecting` | not ready yet, within `startupTimeout`                    | waits for it, for the call's own `timeout`           |
+ * | `ready`      | logged in, database selected, PING answered               | is sent                                              |
+ * | `degraded`   | a Cluster of which a master cannot be reached             | fails as when `down` if its key is there; else is sent |
+ * | `down`       | lost or refused (a Cluster: all masters); tried again     | waits until `timeout / 4` after the loss, then fails |
+ * | `closed`     | the application has shut down                             | fails                                                |
  *
- * When a connection is lost, commands in flight fail at once; reads are repeated on the next connection if it comes in
- * time, writes never: they may have been carried out (`unknown`). A refusal (login, database, certificate) before Redis
- * was ever ready is final and fails the boot; after that it is an outage like any other, since passwords get rotated.
+ * A refusal (login, database, certificate) before Redis was ever ready fails the boot; with `startup: 'background'`, or where
+ * `credentials` may give others, it is tried again. Later on it is an outage like any other, since passwords get rotated.
  *
  * @example
  * ```ts
@@ -50,18 +39,14 @@ export class RedisConnection {
   readonly status$: Observable<ConnectionStatus>;
 
   private readonly statuses = new BehaviorSubject<ConnectionStatus>('connecting');
-  private readonly waitingRoom = new WaitingRoom();
-  private readonly inFlight = new InFlight();
   /** Holds the password: a private name is invisible to `inspect` and JSON. */
   readonly #options: ConnectionOptions;
-  #link: RedisLink | undefined;
+  /** `undefined` for `memory:`, which is always ready. */
+  readonly #topology: Topology | undefined;
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   private failure: Error | undefined;
   private wasReady = false;
-  private downSince = 0;
-  #supervised: Promise<void> | undefined;
-  readonly #abort = new AbortController();
 
   /** Tells which keys change. @internal */
   readonly feed: InvalidationFeed;
@@ -73,6 +58,7 @@ export class RedisConnection {
     this.#options = options;
     this.feed = new InvalidationFeed(options.warn);
     this.status$ = this.statuses.pipe(distinctUntilChanged());
+    if (options.address.kind !== 'memory') this.#topology = createTopology(options, this.clock, () => this.#changed());
   }
 
   /** What the connection is doing now; see the table above. */
@@ -80,13 +66,13 @@ export class RedisConnection {
     return this.statuses.value;
   }
 
-  /** Why Redis is, or last was, not ready; `undefined` if it has been ready ever since. Shows no password. */
+  /** Why Redis is, or last was, not ready; `undefined` if it has been ready ever since. Names the address, and shows no password. */
   get lastError(): Error | undefined {
     return this.failure;
   }
 
   /**
-   * Asks Redis for a sign of life, within `timeout`.
+   * Asks Redis for a sign of life, within `timeout`; on a Cluster every master.
    *
    * @throws CacheUnavailableError if none comes
    * @example
@@ -95,8 +81,15 @@ export class RedisConnection {
    * ```
    */
   async ping(): Promise<'PONG'> {
-    if (this.#options.address.kind !== 'memory') await this.send(['ping'], this.call(true));
-    else if (this.status !== 'ready') throw this.notSent();
+    const call = this.call(true);
+    if (!this.#topology) {
+      if (this.status !== 'ready') throw this.#unavailable();
+    } else if (this.isCluster) {
+      const masters = await this.masters(call);
+      await Promise.all(masters.map((link) => this.send(['ping'], call, link)));
+    } else {
+      await this.send(['ping'], call);
+    }
     return 'PONG';
   }
 
@@ -107,7 +100,7 @@ export class RedisConnection {
    * @internal
    */
   open(): Promise<void> {
-    this.#opening ??= this.start();
+    this.#opening ??= this.#start();
     return this.#opening;
   }
 
@@ -117,72 +110,69 @@ export class RedisConnection {
    * @internal
    */
   close(): Promise<void> {
-    this.#closing ??= this.stop();
+    this.#closing ??= Promise.resolve().then(() => this.#stop());
     return this.#closing;
   }
 
   /** A call that begins now. @internal */
   call(repeatable: boolean): Call {
-    return { deadline: performance.now() + this.#options.timeout, repeatable };
+    return { deadline: now() + this.#options.timeout, repeatable };
   }
 
   /**
-   * Sends one command and gives its reply; settles by the call's deadline.
+   * Sends one command to where its key is, or to the very server that a link leads to, and gives its reply; settles by the call's
+   * deadline. The first command opens the connection, if nobody has yet.
    *
    * @throws CacheCommandError if Redis refuses it; CacheUnavailableError if there is no reply
    * @internal
    */
-  send(command: RedisCommand, call: Call, node?: RedisNode): Promise<RedisReply> {
-    return this.attempt(call, (link) => this.inFlight.send(link, command, call, node), node === undefined);
+  async send(words: RedisCommand, call: Call, link?: NodeLink): Promise<RedisReply> {
+    if (!this.#topology) throw this.#unavailable();
+    try {
+      return await (link ? link.send(words, call.deadline) : this.#topology.send(words, call));
+    } catch (error) {
+      // Made anew here, where those who await the call are on the stack.
+      if (error instanceof Error) Error.captureStackTrace(error);
+      throw error;
+    }
   }
 
-  /** The nodes that together hold all keys, each key once. @internal */
-  masters(call: Call): Promise<readonly RedisNode[]> {
-    return this.attempt(call, async (link) => link.masters());
+  /** Links to the nodes that together hold all keys, each key once. @internal */
+  async masters(call: Call): Promise<readonly NodeLink[]> {
+    if (!this.#topology) throw this.#unavailable();
+    return this.#topology.masters(call);
+  }
+
+  /** Changes whenever keys may have moved from one node to another. @internal */
+  get version(): number {
+    return this.#topology?.version ?? 0;
   }
 
   /** Whether keys live in slots, so that a command may name only keys of one slot. @internal */
   get isCluster(): boolean {
-    const { client, address } = this.#options; // not of the link, which there may not be yet
-    return client ? 'nodes' in client : address.kind === 'cluster';
+    return this.#options.address.kind === 'cluster';
   }
 
-  /** @param anywhere - whether another link will do: what was meant for one node is of no use on another */
-  private async attempt<T>(call: Call, action: (link: RedisLink) => Promise<T>, anywhere = true): Promise<T> {
-    for (let repeated = false; ;) {
-      const link = this.#link ?? (await this.nextLink(call));
-      try {
-        return await action(link);
-      } catch (error) {
-        if (!(error instanceof CacheUnavailableError) || !anywhere || !this.mayRetry(error, call, repeated))
-          throw error;
-        repeated ||= error.outcome === 'unknown';
-        // Nobody got the command (or repeating it is harmless): wait for a better connection, or for this one to recover.
-        await delay(RETRY_PAUSE);
-      }
-    }
-  }
-
-  private async start(): Promise<void> {
-    if (this.#closing) throw this.notSent('closed');
-    if (this.#options.address.kind === 'memory') return this.become('ready');
+  async #start(): Promise<void> {
+    if (this.#closing) throw this.#unavailable();
+    if (!this.#topology) return this.#become('ready');
     const { startup, startupTimeout } = this.#options;
-    this.#supervised = this.supervise();
+    this.#topology.open();
+    if (startup === 'background') return; // told by status$ and lastError
     const started = new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        subscription.unsubscribe();
-        if (this.status === 'connecting') this.become('down');
-        reject(this.bootFailure());
-      }, startupTimeout);
-      const subscription = this.status$.subscribe((status) => {
-        if (status === 'connecting') return;
+      const settle = (done: () => void) => {
         clearTimeout(timer);
-        if (status === 'ready') resolve();
-        else reject(this.bootFailure());
         queueMicrotask(() => subscription.unsubscribe());
+        done();
+      };
+      const fail = () =>
+        settle(() => reject(this.failure instanceof CacheConfigError ? this.failure : this.#unavailable()));
+      const timer = setTimeout(fail, startupTimeout);
+      const subscription = this.status$.subscribe((status) => {
+        if (status === 'ready' || status === 'degraded') settle(resolve);
+        else if (status === 'closed' || (status === 'down' && !this.#mayBeLetIn)) fail();
       });
     });
-    if (startup === 'background') return void started.catch(() => undefined); // told by status$ and lastError
     try {
       await started;
     } catch (error) {
@@ -191,107 +181,46 @@ export class RedisConnection {
     }
   }
 
-  /** One connection after the other until `close()`. */
-  private async supervise(): Promise<void> {
-    const backoff = new Backoff();
-    while (!this.#closing) {
-      try {
-        const link = await this.connect();
-        if (this.#closing) return link.close();
-        const since = performance.now();
-        await this.clock.follow(link.ended, () => this.inFlight.send(link, ['time'], this.call(true)));
-        this.#link = link;
-        this.become('ready');
-        this.feed.follow(link);
-        const reason = await link.ended;
-        this.inFlight.abandon(link);
-        backoff.lasted(performance.now() - since);
-        this.fail(reason);
-      } catch (error) {
-        const refusal = this.#options.client ? undefined : toRefusal(error);
-        this.fail(refusal ?? error);
-        if (refusal && !this.wasReady && !this.#options.credentials) return this.become('down', -Infinity);
-      }
-      if (!this.#closing) await delay(backoff.next(), undefined, this.#abort).catch(() => undefined);
+  /** Whether other credentials may come. */
+  get #mayBeLetIn(): boolean {
+    return this.failure instanceof CacheConfigError && this.#options.credentials !== undefined;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#topology) await this.#topology.close(now() + this.#options.timeout);
+    this.#become('closed');
+  }
+
+  /** Something has happened to a node. */
+  #changed(): void {
+    const { status, reason, link } = this.#topology?.condition ?? { status: 'down' as const };
+    const isFirst = reason !== undefined && this.failure === undefined;
+    if (status === 'ready') this.failure = undefined;
+    else if (reason) this.failure = reason;
+    if (this.status === 'closed' || this.#closing) return;
+    // Of what happens later the status tells.
+    if (isFirst && !this.wasReady && status === 'connecting') {
+      this.#options.warn(`${this.#label} is not ready yet: ${reason.message}; trying again`);
     }
+    this.#become(status);
+    if (link) this.feed.follow(link);
   }
 
-  private async connect(): Promise<RedisLink> {
-    const { address, redis, client, credentials, timeout } = this.#options;
-    const { signal } = this.#abort;
-    if (client) return RedisLink.adopt(client, signal);
-    const connectWithin = Math.min(Math.max(timeout, 1000), 5000);
-    const login =
-      credentials && (() => bounded((async () => credentials())(), connectWithin, signal, 'no credentials came'));
-    const own = createClient(address, redis, (await login?.()) ?? {}, connectWithin);
-    const db = redis.db ?? address.db;
-    return RedisLink.open(own, { db, connectWithin, patience: Math.max(timeout, 100), login }, signal);
-  }
-
-  /** The link is gone, or could not be had. */
-  private fail(error: unknown): void {
-    this.#link = undefined;
-    this.failure =
-      error instanceof CacheConfigError ? error : describe(error ?? new Error('the connection was closed'));
-    if (this.status === 'ready') this.become('down');
-  }
-
-  private become(status: ConnectionStatus, downSince = performance.now()): void {
-    if (this.status === 'closed' || (this.#closing && status !== 'closed')) return;
-    if (status === 'ready') {
-      this.wasReady = true;
-      this.failure = undefined;
-    }
-    if (status === 'down') this.downSince = downSince; // calls wait for a while, from then on
-    this.statuses.next(status);
+  #become(status: ConnectionStatus): void {
+    if (status === 'ready') this.wasReady = true;
+    if (status !== this.status) this.statuses.next(status);
     if (status === 'closed') this.statuses.complete();
-    this.waitingRoom.admitAll();
   }
 
-  private async stop(): Promise<void> {
-    const link = this.#link;
-    const until = performance.now() + this.#options.timeout;
-    // What waits for a connection that is not there will not get it any more; what was sent may still be answered.
-    if (!link) this.become('closed');
-    await this.inFlight.drain(until);
-    this.become('closed');
-    this.#link = undefined;
-    link?.close(!this.inFlight.isEmpty);
-    this.#abort.abort();
-    // Asking a silent Sentinel cannot be cut short; its sockets close by themselves.
-    await Promise.race([this.#supervised, delay(300, undefined, { ref: false })]);
+  get #label(): string {
+    return this.#options.name === undefined ? 'Redis' : `Redis (${this.#options.name})`;
   }
 
-  private async nextLink(call: Call): Promise<RedisLink> {
-    for (;;) {
-      if (this.status === 'closed') throw this.notSent('closed');
-      if (this.#link) return this.#link;
-      const until = this.status === 'down' ? Math.min(call.deadline, this.blipEnd) : call.deadline;
-      if (!(await this.waitingRoom.wait(until - performance.now()))) throw this.notSent();
-    }
-  }
-
-  /** Until when a call waits out the interruption that is going on. */
-  private get blipEnd(): number {
-    return this.downSince + this.#options.timeout * BLIP;
-  }
-
-  private mayRetry(failure: CacheUnavailableError, call: Call, repeated: boolean): boolean {
-    if (failure.reason !== 'disconnected' || performance.now() + RETRY_PAUSE >= call.deadline) return false;
-    if (failure.outcome === 'unknown') return call.repeatable && !repeated;
-    const begun = call.deadline - this.#options.timeout;
-    return performance.now() - begun < this.#options.timeout * BLIP;
-  }
-
-  private bootFailure(): Error {
-    return this.failure instanceof CacheConfigError ? this.failure : this.notSent();
-  }
-
-  private notSent(reason: 'disconnected' | 'closed' = 'disconnected'): CacheUnavailableError {
-    const disconnected = this.#opening
-      ? 'there is no connection to Redis'
-      : 'the connection to Redis has not been opened: the application is not initialized';
-    const message = reason === 'closed' ? 'the connection to Redis was closed by this application' : disconnected;
+  #unavailable(): CacheUnavailableError {
+    const [reason, message] =
+      this.status === 'closed' || this.#closing
+        ? (['closed', `the connection to ${this.#label} was closed by this application`] as const)
+        : (['disconnected', `there is no connection to ${this.#label}`] as const);
     return new CacheUnavailableError(reason, 'not-sent', message, { cause: this.failure });
   }
 }

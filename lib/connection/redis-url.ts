@@ -11,6 +11,7 @@ export interface RedisAddress {
   readonly kind: 'standalone' | 'sentinel' | 'cluster' | 'memory';
   /** One for a single server, several for Sentinel and Cluster, none for `unix:` and `memory:`. */
   readonly endpoints: readonly Endpoint[];
+  /** Of Sentinel: to the sentinels and to the master. */
   readonly tls: boolean;
   readonly path?: string;
   readonly masterName?: string;
@@ -30,6 +31,7 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   valkeys: { kind: 'standalone', tls: true, defaultPort: 6379 },
   unix: { kind: 'standalone', tls: false, defaultPort: 0 },
   'redis-sentinel': { kind: 'sentinel', tls: false, defaultPort: 26379 },
+  'rediss-sentinel': { kind: 'sentinel', tls: true, defaultPort: 26379 },
   'redis-cluster': { kind: 'cluster', tls: false, defaultPort: 6379 },
   'rediss-cluster': { kind: 'cluster', tls: true, defaultPort: 6379 },
 };

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Test } from '@nestjs/testing';
-import { Redis } from 'ioredis';
 import {
   CacheUnavailableError,
   type ConnectionStatus,
@@ -9,6 +8,7 @@ import {
   RedisCacheStore,
   RedisConnection,
 } from 'nestjs-redis-cache-store';
+import { resolveConnection } from '../../lib/resolve-options.js';
 import { freePort } from '../../scripts/processes.mjs';
 import { CacheApp, SILENT } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
@@ -48,19 +48,39 @@ describe('the life of a connection', () => {
       .split('\n').length;
 
   describe('its beginning', () => {
-    it('is init(): compile() alone opens nothing, and a call then says so', async () => {
+    it('is init(): compile() alone opens nothing', async () => {
       const before = await received();
-      const { module, store, connection } = await compiled({ url: server.url, timeout: 100 });
-      const error = await reasonOf(store.get('key'));
-      expect(error).toBeInstanceOf(CacheUnavailableError);
-      expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
-      expect((error as Error).message).toContain('not initialized');
+      const { module, store, connection } = await compiled({ url: server.url });
       expect(connection.status).toBe('connecting');
       expect(await received()).toBe(before);
       await module.init();
       expect(connection.status).toBe('ready');
       expect(await received()).toBe(before + 1);
       expect(await store.get('key')).toBeUndefined();
+    });
+
+    it('is the first use of a store, if a hook of another module comes before ours', async () => {
+      const before = await received();
+      const { module, store, connection } = await compiled({ url: server.url });
+      await store.put('key', 'early');
+      expect(connection.status).toBe('ready');
+      await module.init();
+      expect(await store.get('key')).toBe('early');
+      expect(await received()).toBe(before + 1);
+    });
+
+    it('tells the first failed attempt at once, with the address, and names it when it fails', async () => {
+      const port = await freePort();
+      const address = `127.0.0.1:${port}`;
+      const warnings: string[] = [];
+      const options = { url: `redis://${address}`, startupTimeout: '2s' };
+      const connection = new RedisConnection(resolveConnection(options, (message) => warnings.push(message)));
+      const opening = reasonOf(connection.open());
+      await eventually(() => expect(warnings).toEqual([expect.stringContaining(address)]), { timeout: 1500 });
+      const error = (await opening) as Error;
+      expect(error).toBeInstanceOf(CacheUnavailableError);
+      expect(String(error.cause)).toContain(address);
+      expect(warnings).toHaveLength(1);
     });
 
     it('waits for Redis, by default, and so do calls of other providers meanwhile', async () => {
@@ -216,29 +236,5 @@ describe('the life of a connection', () => {
     await two.store.put('key', 2);
     expect(one.connection.status).toBe('closed');
     expect(two.connection.status).toBe('ready');
-  });
-
-  describe('of a client that was brought along', () => {
-    it('is not ours: used, watched, never closed', async () => {
-      const client = new Redis(server.url);
-      closers.push(() => client.quit());
-      await client.ping();
-      const before = await connected();
-      const app = await started({ client });
-      expect(app.connection.status).toBe('ready');
-      await app.store.put('key', 1);
-      expect(await connected()).toBe(before);
-      await app.close();
-      expect(client.status).toBe('ready');
-      expect(await client.exists('cache:key')).toBe(1);
-    });
-
-    it('is connected if nobody has done so, and waited for', async () => {
-      const client = new Redis(server.url, { lazyConnect: true });
-      closers.push(() => client.quit());
-      const app = await started({ client });
-      await app.store.put('key', 1);
-      expect(client.status).toBe('ready');
-    });
   });
 });

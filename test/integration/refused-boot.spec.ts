@@ -10,6 +10,7 @@ import {
 import { Test } from '@nestjs/testing';
 import { CacheApp } from '../support/cache-app.js';
 import { reasonOf } from '../support/reason-of.js';
+import { eventually } from '../support/eventually.js';
 import { RedisServer } from '../support/redis-server.js';
 
 const SECRET = 'pa/ss w%rd';
@@ -75,32 +76,52 @@ describe('a boot that Redis refuses', () => {
     expect(inspect(error, { depth: null, showHidden: true })).not.toMatch(SHOWN);
   });
 
-  it.each(refused)('for %s in the background shows in status, lastError and calls', async (_, problem, given) => {
-    const [server, options] = given();
-    const module = await Test.createTestingModule({
-      imports: [RedisCacheModule.forRoot({ ...options, startup: 'background', timeout: '10s' })],
-    })
-      .setLogger(logger)
-      .compile();
+  it.each(refused)(
+    'for %s in the background shows in status, lastError and calls, and is tried again',
+    async (_, problem, given) => {
+      const [server, options] = given();
+      const module = await Test.createTestingModule({
+        imports: [RedisCacheModule.forRoot({ ...options, startup: 'background', timeout: '10s' })],
+      })
+        .setLogger(logger)
+        .compile();
+      try {
+        await module.init();
+        const begun = performance.now();
+        const connection = module.get(RedisConnection);
+        const error = await reasonOf(module.get(RedisCacheStore).get('key'));
+        expect(error).toBeInstanceOf(CacheUnavailableError);
+        expect(error).toMatchObject({
+          reason: 'disconnected',
+          outcome: 'not-sent',
+          cause: expect.any(CacheConfigError),
+        });
+        expect(performance.now() - begun).toBeLessThan(9000); // there is nothing to wait for
+        expect(connection.status).toBe('down');
+        expect(connection.lastError).toBeInstanceOf(CacheConfigError);
+        expect(connection.lastError?.message).toContain(problem);
+        const afterwards = await connectionsOf(server);
+        await eventually(async () => expect(await connectionsOf(server)).toBeGreaterThan(afterwards + 1)); // again and again
+        expect(inspect([error, connection.lastError], { depth: null, showHidden: true })).not.toMatch(SHOWN);
+        expect(logged.join('\n')).toContain('Redis is down');
+        expect(logged.join('\n')).not.toMatch(SHOWN);
+      } finally {
+        await module.close();
+      }
+    },
+  );
+
+  it('in the background ends as soon as Redis lets us in', async () => {
+    const server = await RedisServer.start();
+    await server.cli('ACL', 'SETUSER', 'app', 'on', '>other', '~*', '&*', '+@all');
+    const app = await CacheApp.start({ url: at(server, 'app:later@'), startup: 'background', startupTimeout: '60s' });
     try {
-      await module.init();
-      const begun = performance.now();
-      const connection = module.get(RedisConnection);
-      const error = await reasonOf(module.get(RedisCacheStore).get('key'));
-      expect(error).toBeInstanceOf(CacheUnavailableError);
-      expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent', cause: expect.any(CacheConfigError) });
-      expect(performance.now() - begun).toBeLessThan(9000); // there is nothing to wait for
-      expect(connection.status).toBe('down');
-      expect(connection.lastError).toBeInstanceOf(CacheConfigError);
-      expect(connection.lastError?.message).toContain(problem);
-      const afterwards = await connectionsOf(server);
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      expect(await connectionsOf(server)).toBe(afterwards);
-      expect(inspect([error, connection.lastError], { depth: null, showHidden: true })).not.toMatch(SHOWN);
-      expect(logged.join('\n')).toContain('Redis is down');
-      expect(logged.join('\n')).not.toMatch(SHOWN);
+      await eventually(() => expect(app.connection.status).toBe('down'));
+      await server.cli('ACL', 'SETUSER', 'app', '>later');
+      await eventually(() => app.store.put('key', 1));
     } finally {
-      await module.close();
+      await app.close();
+      await server.stop();
     }
   });
 

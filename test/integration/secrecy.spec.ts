@@ -1,7 +1,7 @@
 import { ModulesContainer } from '@nestjs/core';
 import type { Redis } from 'ioredis';
 import { type RedisCacheModuleOptions, RedisCacheStore, RedisConnection } from 'nestjs-redis-cache-store';
-import { PendingCommand, type RedisCommand } from '../../lib/connection/redis-command.js';
+import { PendingCommand, type RedisCommand } from '../../lib/ioredis/command.js';
 import { encodeHead } from '../../lib/record/layout.js';
 import { UNTAGGED } from '../support/arbitraries.js';
 import {

@@ -85,7 +85,7 @@ export function module(): DynamicModule[] {
 }
 
 export function connection({ status, status$ }: RedisConnection): void {
-  type Status = 'connecting' | 'ready' | 'down' | 'closed';
+  type Status = 'connecting' | 'ready' | 'degraded' | 'down' | 'closed';
   expectType<Status>().toBe<typeof status>();
   expectType<Observable<Status>>().toBe<typeof status$>();
 }

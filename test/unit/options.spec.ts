@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import {
   CacheConfigError,
+  type IoredisClient,
   type CacheStoreOptions,
   RedisCacheModule,
   type RedisCacheModuleOptions,
@@ -43,6 +44,8 @@ const misspelt = ['tll', 'URL', 'nameSpace', 'host', 'isGlobal ', 'toString', '_
 
 const cases = (table: [string, unknown[]][]): [string, unknown][] =>
   table.flatMap(([option, values]) => values.map((value): [string, unknown] => [option, value]));
+
+const sendCommand = (): unknown => undefined;
 
 describe('a wrong option', () => {
   let nobody: Server;
@@ -139,14 +142,64 @@ describe('a wrong option', () => {
     await expectRefused('sliding', forRoot({ sliding: true }));
     const client = new Redis({ lazyConnect: true });
     await expectRefused('client', forRoot({ client }));
+    await expectRefused('client', RedisCacheModule.forRoot({ client, redis: { db: 1 } }));
   });
 
-  it.each(['keyPrefix', 'Connector', 'readOnly', 'stringNumbers'])('is ioredis’ own %s', async (name) => {
-    await expectRefused('redis', forRoot({ redis: { [name]: 'x' } }));
+  it.each([
+    ['keyPrefix', 'x', 'use the "namespace" option instead'],
+    ['Connector', Object, 'the url says where Redis is'],
+    ['host', 'localhost', 'the url says where Redis is'],
+    ['readOnly', true, 'it changes what replies mean'],
+    ['stringNumbers', true, 'it changes what replies mean'],
+    ['replyMapping', 'resp3', 'it changes what replies mean'],
+    ['scaleReads', 'slave', 'it changes what replies mean'],
+    ['retryStrategy', () => 5, 'this package decides'],
+    ['lazyConnect', true, 'this package decides'],
+    ['enableTLSForSentinelMode', true, '"sentinelTLS" to the sentinels'],
+    ['paswword', 'x', 'is unknown; the options are username, password'],
+    ['db', NaN, 'must be a whole number from 0'],
+    ['db', -1, 'must be a whole number from 0'],
+    ['db', '1', 'must be a whole number from 0'],
+    ['tls', true, 'must be an object'],
+    ['family', 5, 'must be 4, 6 or 0'],
+    ['natMap', 'x', 'must be an object such as'],
+    ['connectTimeout', 0, 'must be a number of ms from 1'],
+  ])('is the ioredis option %s: %p, and the error gives the reason', async (name, value, reason) => {
+    const { message } = await expectRefused('redis', forRoot({ redis: { [name]: value } }));
+    expect(message).toContain(`"${name}"`);
+    expect(message).toContain(reason);
   });
 
-  it.each(['keyPrefix', 'readOnly', 'stringNumbers'])('is the %s of a client that was brought along', async (name) => {
-    await expectRefused('client', RedisCacheModule.forRoot({ client: new Redis({ lazyConnect: true, [name]: 'x' }) }));
+  it('is a database other than 0 on a Cluster', async () => {
+    await expectRefused('redis.db', RedisCacheModule.forRoot({ url: 'redis-cluster://localhost', redis: { db: 1 } }));
+  });
+
+  it.each(['keyPrefix', 'readOnly', 'Connector'])('is the %s of a client that was brought along', async (name) => {
+    const client = {
+      isCluster: false,
+      status: 'wait',
+      options: { [name]: 'x' },
+      connector: {},
+      sendCommand,
+    };
+    await expectRefused('client', RedisCacheModule.forRoot({ client }));
+  });
+
+  it.each([
+    ['a mock', { isCluster: false, status: 'ready', options: {}, sendCommand }],
+    [
+      'a client of node-redis',
+      { isCluster: false, status: 'ready', options: { url: 'redis://localhost' }, sendCommand },
+    ],
+    ['a url', 'redis://localhost'],
+    ['null', null],
+  ])('is %s for a client', async (_, client) => {
+    await expectRefused('client', RedisCacheModule.forRoot({ client: client as IoredisClient }));
+  });
+
+  it('is a heartbeat that would keep a server busy', async () => {
+    await expectRefused('heartbeat', forRoot({ heartbeat: 99 }));
+    await expectRefused('heartbeat', forRoot({ heartbeat: '2h' }));
   });
 });
 

@@ -53,6 +53,10 @@ const readable: [string, RedisAddress][] = [
     },
   ],
   [
+    'rediss-sentinel://h1/main',
+    { kind: 'sentinel', endpoints: [{ host: 'h1', port: 26379 }], tls: true, db: 0, masterName: 'main' },
+  ],
+  [
     'redis-cluster://h1:7000,[::1]:7001/0',
     {
       kind: 'cluster',
@@ -81,7 +85,7 @@ const unreadable = [
   'redis:/localhost',
   'redis//localhost',
   ' redis://localhost',
-  'rediss-sentinel://h/m',
+  'redisss-sentinel://h/m',
   'memory://x',
   'constructor://localhost',
   '__proto__://localhost',

@@ -1,9 +1,10 @@
 import { types } from 'node:util';
+import type { RedisCommand } from '../ioredis/command.js';
 import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
 
 /**
- * Replies with which Redis says that it carried nothing out and may do so soon:
- * starting up, cut off from its master, or a cluster between two owners of a slot.
+ * Replies with which Redis says that it carried nothing out and may do so soon: starting up, cut off from its master, busy with a
+ * script, or a Cluster between two owners of a slot.
  */
 const NOT_NOW = new Set(['LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK', 'BUSY']);
 
@@ -25,16 +26,20 @@ const SHORTEST_SECRET = 4;
 /** A word of a command of ours, such as `TRACKING`. */
 const OWN_WORD = /^[A-Z]+$/;
 
-type Detailed = Error & {
-  readonly code?: string;
-  readonly lastNodeError?: unknown;
-  readonly command?: { readonly name: string; readonly args: readonly unknown[] };
-};
+/** How Redis 6.2 wraps what a command of a script was refused with: the code of it stands in the middle. */
+const IN_SCRIPT = /^ERR Error running script.*: -?([A-Z]{3,}) /s;
+/** How Redis says NOPERM of a command of a script, in 6.2 and in 7. */
+const NO_PERMISSION_IN_SCRIPT = /^ERR .*(user executing the script can't|ACL failure in script)/s;
+
+const REDIRECTION = /^(MOVED|ASK) (\d+) (\S*):(\d+)$/;
+
+type Detailed = Error & { readonly code?: string };
 
 /** An error's class, code and message, without the `command.args` in which ioredis keeps keys and values. */
-export function describe(error: unknown): Error {
-  const source = innermost(error);
-  const plain = new Error(withoutArguments(source));
+export function describe(error: unknown, words?: RedisCommand): Error {
+  // Node's own errors are of another realm, so no instance of this `Error`, where modules run in a context (Jest).
+  const source = (types.isNativeError(error) ? error : new Error(String(error))) as Detailed;
+  const plain = new Error(withoutArguments(source.message, words));
   plain.name = source.name;
   // The stack would repeat the unshortened message, and is ioredis' own parser anyway.
   plain.stack = `${plain.name}: ${plain.message}`;
@@ -42,28 +47,22 @@ export function describe(error: unknown): Error {
 }
 
 /** Redis repeats arguments of a command that it does not know; what else speaks its protocol may do so of any. */
-function withoutArguments({ message, command }: Detailed): string {
+function withoutArguments(message: string, words: RedisCommand | undefined): string {
+  if (REDIRECTION.test(message)) return message; // its numbers may stand among the arguments by chance
   const short = message.replace(/,? with args beginning with:.*/s, '');
-  const isRepeated = (arg: unknown) => {
-    const text = Buffer.isBuffer(arg) ? arg.toString('utf8', 0, LEGIBLE) : String(arg).slice(0, LEGIBLE);
+  const isRepeated = (arg: string | Buffer) => {
+    const text = Buffer.isBuffer(arg) ? arg.toString('utf8', 0, LEGIBLE) : arg.slice(0, LEGIBLE);
     return text.length >= SHORTEST_SECRET && !OWN_WORD.test(text) && short.includes(text);
   };
-  const args = command?.args.slice(/^eval/i.test(command.name) ? 1 : 0); // the digest of a script is no secret
+  const args = words?.slice(words[0].startsWith('eval') ? 2 : 1); // the digest of a script is no secret
   return args?.some(isRepeated) ? `${short.split(' ', 1)[0]} (the reply repeats what was sent)` : short;
 }
 
-/** The first word of an error reply; `undefined` if the error is no reply of Redis. */
+/** What an error reply begins with, or within a script would have begun with; `undefined` if the error is no reply of Redis. */
 export function replyCode(error: unknown): string | undefined {
-  if (!(error instanceof Error && error.name === 'ReplyError')) return undefined;
-  return NO_PERMISSION_IN_SCRIPT.test(error.message) ? 'NOPERM' : error.message.split(' ', 1)[0];
-}
-
-/** Redis 7 says of a command that a script may not run `ERR` instead of `NOPERM`. */
-const NO_PERMISSION_IN_SCRIPT = /^ERR .*(user executing the script can't|ACL failure in script)/s;
-
-/** Whether Redis does not let us in: a password that is wrong, or not any more the right one. */
-export function isLoginRefused(error: unknown): boolean {
-  return LOGIN_REFUSED.test(describe(error).message);
+  if (!types.isNativeError(error) || error.name !== 'ReplyError') return undefined;
+  if (NO_PERMISSION_IN_SCRIPT.test(error.message)) return 'NOPERM';
+  return IN_SCRIPT.exec(error.message)?.[1] ?? error.message.split(' ', 1)[0];
 }
 
 /** Whether the connection should be made anew: it reached a replica, or a server that is not serving. */
@@ -71,19 +70,42 @@ export function leadsToWrongServer(error: unknown): boolean {
   return WRONG_SERVER.has(replyCode(error) ?? '');
 }
 
-/** What a caller is told of a command that ioredis rejected, given whether it had been written to a socket. */
-export function toCacheError(error: unknown, written: boolean): CacheCommandError | CacheUnavailableError {
-  const cause = describe(error);
-  // Cluster: every redirection was an error reply, so the command was not carried out anywhere.
-  const redirected = cause.message.startsWith('Too many Cluster redirections. Last error: ReplyError');
+/** Where a Cluster says that a command belongs. */
+export interface Redirection {
+  /** `ASK`: this command only, after ASKING. */
+  readonly kind: 'MOVED' | 'ASK';
+  readonly slot: number;
+  /** Empty: the node that was asked. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a failed call was told by a Cluster. */
+export function redirectionOf(error: CacheUnavailableError): Redirection | undefined {
+  const message = types.isNativeError(error.cause) ? error.cause.message : '';
+  const [, kind, slot, host = '', port] = REDIRECTION.exec(message) ?? [];
+  return kind === undefined
+    ? undefined
+    : { kind: kind as 'MOVED' | 'ASK', slot: Number(slot), host, port: Number(port) };
+}
+
+/** What a caller is told of a command that failed, given whether it had been written to a socket. */
+export function toCacheError(
+  error: unknown,
+  written: boolean,
+  words?: RedisCommand,
+): CacheCommandError | CacheUnavailableError {
+  const lost = written ? 'unknown' : 'not-sent';
+  if (error instanceof CacheUnavailableError) return new CacheUnavailableError(error.reason, lost, error.message);
+  const cause = describe(error, words);
   const reply = replyCode(error);
-  if (reply && isLoginRefused(error)) {
+  if (reply && LOGIN_REFUSED.test(cause.message)) {
     return new CacheUnavailableError('disconnected', 'not-sent', 'Redis refused the login', { cause });
   }
   if (reply && !NOT_NOW.has(reply) && !TURNED_AWAY.test(cause.message)) {
     return new CacheCommandError(reply, `Redis refused the command: ${cause.message}`, { cause });
   }
-  if (reply || redirected || !written) {
+  if (reply || !written) {
     return new CacheUnavailableError('disconnected', 'not-sent', 'Redis is not serving', { cause });
   }
   const message = 'the connection to Redis was lost before the reply';
@@ -94,11 +116,11 @@ export function toCacheError(error: unknown, written: boolean): CacheCommandErro
  * Tells a refusal (wrong password, unknown database, bad certificate: trying again does not help)
  * from an absence (nothing listens there yet: trying again does).
  */
-export function toRefusal(error: unknown): CacheConfigError | undefined {
+export function toRefusal(error: unknown, place: string): CacheConfigError | undefined {
   const cause = describe(error);
   const { message } = cause;
   const code = (cause as Detailed).code ?? '';
-  const refused = (option: string, problem: string) => new CacheConfigError(option, problem, { cause });
+  const refused = (option: string, problem: string) => new CacheConfigError(option, `${place}: ${problem}`, { cause });
   if (LOGIN_REFUSED.test(message)) {
     return refused('url', `Redis refused the login (${message.split(' ', 1)[0]}): check user name and password`);
   }
@@ -126,9 +148,11 @@ function tlsAdvice(code: string): string {
     : 'check redis: { tls: { ca, cert, key, servername } }';
 }
 
-/** Cluster wraps the error of the node it asked last, where the reason is. */
-function innermost(error: unknown): Detailed {
-  // Node's own errors are of another realm, so no instance of this `Error`, where modules run in a context (Jest).
-  const detailed = (types.isNativeError(error) ? error : new Error(String(error))) as Detailed;
-  return types.isNativeError(detailed.lastNodeError) ? innermost(detailed.lastNodeError) : detailed;
+/** What opening a link failed with, with the address in it: a refusal, or an absence. */
+export function failedAt(place: string, error: unknown): Error {
+  const refusal = toRefusal(error, place);
+  if (refusal) return refusal;
+  const plain = describe(error);
+  if (!plain.message.includes(place)) plain.message = `${place}: ${plain.message}`;
+  return plain;
 }

@@ -1,0 +1,127 @@
+import { isIP } from 'node:net';
+import { CacheConfigError } from '../../redis-cache.errors.js';
+import { now } from '../../redis-cache.timers.js';
+import { failedAt } from '../failures.js';
+import { nameOf } from '../link-settings.js';
+import type { LinkSettings } from '../link-settings.js';
+import { NodeLink } from '../node-link.js';
+import type { Endpoint } from '../redis-url.js';
+import { SupervisedNode } from '../supervised-node.js';
+import { readSlots } from './slot-map.js';
+import type { SlotRange } from './slot-map.js';
+import { reachedFrom } from './topology-options.js';
+import type { TopologyOptions } from './topology-options.js';
+
+/** A node without slots that a slot is moving to is kept for so long, in ms. */
+const GUEST_STAYS = 60_000;
+
+export interface ClusterNode {
+  /** Where it is reached from here. */
+  readonly place: Endpoint;
+  readonly supervised: SupervisedNode;
+  /** When a slot was last said to be moving to it. */
+  invitedAt: number;
+}
+
+/** The nodes of a Cluster that commands are sent to, each with a supervised link. */
+export class ClusterNodes {
+  readonly #options: TopologyOptions;
+  readonly #patience: () => number;
+  readonly #onChange: (node: SupervisedNode) => void;
+  readonly #nodes = new Map<string, ClusterNode>();
+
+  /** @param patience - for how long a node that has just been heard of counts as connecting rather than as down, in ms */
+  constructor(options: TopologyOptions, patience: () => number, onChange: (node: SupervisedNode) => void) {
+    this.#options = options;
+    this.#patience = patience;
+    this.#onChange = onChange;
+  }
+
+  /** The node that announces itself as being at a place; connected to from now on. */
+  at(announced: Endpoint): ClusterNode {
+    const place = reachedFrom(this.#options.natMap, announced);
+    const known = this.#nodes.get(nameOf(place));
+    if (known) return known;
+    const settings = this.#settingsFor(place);
+    const supervised: SupervisedNode = new SupervisedNode({
+      timeout: this.#options.timeout,
+      patience: this.#patience(),
+      connect: (signal) => NodeLink.open(place, settings, signal),
+      onChange: () => this.#onChange(supervised),
+    });
+    const node = { place, supervised, invitedAt: -Infinity };
+    this.#nodes.set(nameOf(place), node);
+    supervised.open();
+    return node;
+  }
+
+  /** The node that a slot is moving to; it need not have any slot yet. */
+  invite(announced: Endpoint): ClusterNode {
+    const node = this.at(announced);
+    node.invitedAt = now();
+    return node;
+  }
+
+  has(node: ClusterNode): boolean {
+    return this.#nodes.get(nameOf(node.place)) === node;
+  }
+
+  /** Leaves those that are masters no more, once they have answered what they owe. */
+  keep(masters: ReadonlySet<ClusterNode>): void {
+    for (const [name, node] of this.#nodes) {
+      if (masters.has(node) || now() - node.invitedAt < GUEST_STAYS) continue;
+      this.#nodes.delete(name);
+      void node.supervised.close(now() + this.#options.timeout, new Error(`${name} is no master any more`));
+    }
+  }
+
+  async close(until: number): Promise<void> {
+    await Promise.all([...this.#nodes.values()].map(({ supervised }) => supervised.close(until)));
+  }
+
+  /**
+   * Who has which slot, as one of the nodes says that there is a link to; else, over links for this only, as one says that was
+   * known to be one or is named by the url.
+   *
+   * @param turn - which of the nodes is asked first
+   * @throws CacheConfigError if we are refused; else an Error that names an address
+   */
+  async askForSlots(turn: number, signal: AbortSignal): Promise<SlotRange[]> {
+    const within = this.#options.settings.connectWithin / 2;
+    const nodes = [...this.#nodes.values()];
+    for (let i = 0; i < nodes.length; i++) {
+      const node = nodes[(i + turn) % nodes.length];
+      const link = node?.supervised.usable;
+      const ranges = node && link && (await ask(link, node.place, within).catch(() => undefined));
+      if (ranges) return ranges;
+    }
+    const places = new Map(this.#options.address.endpoints.map((place) => [nameOf(place), place]));
+    for (const { place } of nodes) places.set(nameOf(place), place);
+    const attempts = [...places.values()].map(async (place) => {
+      const settings = { ...this.#settingsFor(place), heartbeat: 0, connectWithin: within };
+      const link = await NodeLink.open(place, settings, signal);
+      return ask(link, place, within).finally(() => link.destroy(undefined));
+    });
+    return Promise.any(attempts).catch(({ errors }: AggregateError) => {
+      throw errors.find((error) => error instanceof CacheConfigError) ?? errors[0];
+    });
+  }
+
+  /** Nodes that announce an address have certificates for the name in the url. */
+  #settingsFor(place: Endpoint): LinkSettings {
+    const { settings, address } = this.#options;
+    const { tls } = settings.socket;
+    const name = address.endpoints.find(({ host }) => !isIP(host))?.host;
+    if (!tls || !isIP(place.host) || name === undefined) return settings;
+    return { ...settings, socket: { ...settings.socket, tls: { servername: name, ...tls } } };
+  }
+}
+
+async function ask(link: NodeLink, place: Endpoint, within: number): Promise<SlotRange[]> {
+  const reply = await link.send(['cluster', 'SLOTS'], now() + within).catch((error: unknown) => {
+    throw failedAt(nameOf(place), error instanceof Error ? (error.cause ?? error) : error);
+  });
+  const ranges = readSlots(reply, place);
+  if (ranges.length === 0) throw new Error(`${nameOf(place)}: the node of the Redis Cluster knows of no slots`);
+  return ranges;
+}

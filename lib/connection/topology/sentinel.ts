@@ -1,0 +1,148 @@
+import { CacheCommandError, CacheConfigError } from '../../redis-cache.errors.js';
+import { delay, now } from '../../redis-cache.timers.js';
+import { describe } from '../failures.js';
+import { nameOf } from '../link-settings.js';
+import type { LinkSettings } from '../link-settings.js';
+import { NodeLink } from '../node-link.js';
+import type { Endpoint } from '../redis-url.js';
+import { SupervisedNode } from '../supervised-node.js';
+import type { Topology } from './topology.js';
+import { reachedFrom } from './topology-options.js';
+import type { TopologyOptions } from './topology-options.js';
+
+/** How often the sentinels are asked whether their master is still the one that we are connected to, in ms. */
+const WATCH_INTERVAL = 1000;
+
+/** The master that the sentinels name. */
+export function createSentinel(options: TopologyOptions): Topology {
+  const { timeout, startupTimeout, onChange } = options;
+  const sentinels = new Sentinels(options);
+  return new SupervisedNode({
+    timeout,
+    patience: startupTimeout,
+    onChange,
+    connect: (signal) => sentinels.connect(signal),
+  });
+}
+
+/** One sentinel, and the link to it as long as it lasts. */
+interface Sentinel {
+  readonly place: Endpoint;
+  link?: NodeLink | undefined;
+}
+
+/**
+ * The sentinels are asked all at once: a silent one costs no time, and one that was cut off from the others is outvoted. While a
+ * master is connected to they are asked once a second, so that one that was demoted behind a partition is left; as long as
+ * none of them answers, the connection stays.
+ */
+class Sentinels {
+  readonly #options: TopologyOptions;
+  readonly #sentinels: readonly Sentinel[];
+  readonly #settings: LinkSettings;
+  /** How long asking may take, connecting included: the master needs its time as well. In ms. */
+  readonly #askWithin: number;
+
+  constructor(options: TopologyOptions) {
+    const { address, settings, sentinel } = options;
+    this.#options = options;
+    this.#sentinels = address.endpoints.map((place) => ({ place }));
+    this.#askWithin = settings.connectWithin / 2;
+    const own = {
+      db: 0,
+      heartbeat: 0,
+      connectWithin: this.#askWithin,
+      patience: this.#askWithin,
+      clientName: undefined,
+    };
+    this.#settings = { ...settings, ...sentinel, ...own };
+  }
+
+  /** @throws an Error that names the sentinels or the master; CacheConfigError if they refuse us */
+  async connect(signal: AbortSignal): Promise<NodeLink> {
+    const { settings } = this.#options;
+    signal.addEventListener('abort', this.#close);
+    let failure: unknown;
+    for (const place of await this.#masters(signal)) {
+      try {
+        const link = await NodeLink.open(place, settings, signal, assertMaster);
+        void this.#watch(link, place, signal);
+        return link;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    throw failure;
+  }
+
+  async #watch(link: NodeLink, place: Endpoint, signal: AbortSignal): Promise<void> {
+    while (!link.hasEnded) {
+      await delay(WATCH_INTERVAL, signal);
+      const [first] = await this.#masters(signal).catch(() => []);
+      if (first && nameOf(first) !== nameOf(place) && !link.hasEnded) {
+        link.destroy(new Error(`${nameOf(place)}: the sentinels name another master, ${nameOf(first)}`));
+      }
+    }
+  }
+
+  /** Where the master is, as most sentinels say; then what the others say. */
+  async #masters(signal: AbortSignal): Promise<readonly Endpoint[]> {
+    const votes = new Map<string, { readonly place: Endpoint; count: number }>();
+    const failures: unknown[] = [];
+    await new Promise<void>((resolve) => {
+      let missing = this.#sentinels.length;
+      const ask = async (sentinel: Sentinel) => {
+        try {
+          const place = await this.#ask(sentinel, signal);
+          const vote = votes.get(nameOf(place)) ?? { place, count: 0 };
+          votes.set(nameOf(place), vote);
+          if (++vote.count > this.#sentinels.length / 2) resolve();
+        } catch (error) {
+          failures.push(error);
+        }
+        if (--missing === 0) resolve();
+      };
+      for (const sentinel of this.#sentinels) void ask(sentinel);
+    });
+    if (votes.size === 0) throw noneAnswered(failures);
+    const ranked = [...votes.values()].toSorted((one, other) => other.count - one.count);
+    return ranked.map(({ place }) => reachedFrom(this.#options.natMap, place));
+  }
+
+  async #ask(sentinel: Sentinel, signal: AbortSignal): Promise<Endpoint> {
+    const { masterName = '' } = this.#options.address;
+    const link = sentinel.link && !sentinel.link.hasEnded ? sentinel.link : await this.#open(sentinel, signal);
+    const reply = await link.send(['sentinel', 'GET-MASTER-ADDR-BY-NAME', masterName], now() + this.#askWithin);
+    if (!Array.isArray(reply))
+      throw new Error(`${nameOf(sentinel.place)}: the sentinel knows no master "${masterName}"`);
+    return { host: String(reply[0]), port: Number(reply[1]) };
+  }
+
+  async #open(sentinel: Sentinel, signal: AbortSignal): Promise<NodeLink> {
+    const link = await NodeLink.open(sentinel.place, this.#settings, signal);
+    sentinel.link?.destroy(undefined); // somebody else may have been quicker
+    sentinel.link = link;
+    return link;
+  }
+
+  readonly #close = (): void => {
+    for (const sentinel of this.#sentinels) sentinel.link?.destroy(undefined);
+  };
+}
+
+async function assertMaster(link: NodeLink, deadline: number): Promise<void> {
+  // Not everybody may ask.
+  const reply = await link.send(['role'], deadline).catch((error: unknown) => {
+    if (error instanceof CacheCommandError && error.reply === 'NOPERM') return ['master'];
+    throw error;
+  });
+  const role = Array.isArray(reply) ? String(reply[0]) : '';
+  if (role !== 'master') throw new Error(`the sentinels name a server that is no master (${role})`);
+}
+
+function noneAnswered(failures: readonly unknown[]): Error {
+  const refusal = failures.find((failure) => failure instanceof CacheConfigError);
+  if (refusal) return refusal;
+  const reasons = failures.map((failure) => describe(failure).message);
+  return new Error(`no sentinel named a master (${reasons.join('; ')})`);
+}

@@ -1,0 +1,62 @@
+import { Command } from 'ioredis';
+
+/**
+ * A command's name and arguments. Nothing but strings and Buffers may reach ioredis: it flattens arrays, and an argument
+ * that it cannot write shifts every later reply on the connection to the wrong caller. It looks a name up in four tables, as small
+ * letters: a name that is not yet so costs the search for an equal string each time.
+ */
+export type RedisCommand = readonly [name: Lowercase<string>, ...args: (string | Buffer)[]];
+
+/** A reply as Redis sends it, bulk strings as Buffers. */
+export type RedisReply = Buffer | number | null | readonly RedisReply[];
+
+/** At least as much as the length and the ends of lines around a word take, the number of words included. In bytes. */
+const WORD_OVERHEAD = 32;
+
+/**
+ * A command whose words only {@link toWritable} knows: keys, values and passwords never stand in `args`, where tracing channels,
+ * instrumentation of ioredis and errors would show them. It knows whether it was written, which decides between the outcomes
+ * `not-sent` and `unknown`.
+ */
+export class PendingCommand extends Command {
+  written = false;
+
+  readonly #words: RedisCommand;
+
+  constructor(words: RedisCommand) {
+    super(words[0], [], { replyEncoding: null });
+    this.#words = words;
+    // ioredis would answer with a promise of its own, whose rejection nobody handles.
+    this.isTraced = true;
+  }
+
+  /** Called by ioredis at the moment of writing. */
+  override toWritable(): string | Buffer {
+    this.written = true;
+    return encode(this.#words);
+  }
+
+  /** As Redis sent it, whatever transformers an application has set for all commands of ioredis. */
+  override transformReply(reply: Buffer | Buffer[]): Buffer | Buffer[] {
+    return reply;
+  }
+}
+
+/** The bytes of a command: a tenth of the time of a write is saved by making them in one piece, which ioredis does not. */
+function encode(words: RedisCommand): string | Buffer {
+  let bytes: Buffer | undefined;
+  let at = 0;
+  let text = `*${words.length}\r\n`;
+  for (const word of words) {
+    text += `$${Buffer.byteLength(word)}\r\n`;
+    if (typeof word === 'string') text += word;
+    else {
+      bytes ??= Buffer.allocUnsafe(words.reduce((size, each) => size + Buffer.byteLength(each) + WORD_OVERHEAD, 0));
+      at += bytes.write(text, at);
+      at += word.copy(bytes, at);
+      text = '';
+    }
+    text += '\r\n';
+  }
+  return bytes ? bytes.subarray(0, at + bytes.write(text, at)) : text;
+}
