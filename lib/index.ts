@@ -22,6 +22,7 @@ export type {
   BlockOptions,
   CacheCounter,
   CacheHit,
+  CacheRecord,
   CacheStoreBehavior,
   CacheStoreOptions,
   DeleteByTagOptions,
@@ -29,12 +30,14 @@ export type {
   EncryptionOptions,
   GetOptions,
   IncrementOptions,
+  MoveOptions,
   NearCacheOptions,
   PutOptions,
   RedisCacheModuleOptions,
   Replacement,
   ScanOptions,
   Serializer,
+  WalkOptions,
 } from './redis-cache.options.js';
 export {
   getCacheStoreToken,

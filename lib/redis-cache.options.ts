@@ -154,6 +154,12 @@ export interface GetOptions {
 export interface PutOptions {
   /** How long this record lives; `null`: for ever. Default: the store's `ttl`. */
   ttl?: Duration | null;
+  /**
+   * Instead of `ttl`: the moment at which this record expires, as a Date or in milliseconds since 1970, at most 100 years from
+   * now. Neither a sliding read nor a `touch` without a ttl moves it. A moment that has passed is no error: the record is gone when the
+   * call resolves.
+   */
+  expiresAt?: Date | number;
   /** Up to 64 labels that `deleteByTag` and `keys({ tag })` find the record by, e.g. `['user:42']`; each as long as a key may be. */
   tags?: readonly string[];
 }
@@ -214,10 +220,44 @@ export interface DeleteByTagOptions {
   thorough?: boolean;
 }
 
+/** Options of `move`. */
+export interface MoveOptions<T, Input> {
+  /** Gives the value in the new place. It may run again, so it should only compute. Its time does not count. Default: the value stays. */
+  change?: (current: T) => Replacement<T, Input>;
+  /** How long the record lives from now on; `null`: for ever. Default: as long as it had left. */
+  ttl?: Duration | null;
+  /** The tags in the new place. Default: those it has. */
+  tags?: readonly string[];
+  /** For so long the old key stays readable, e.g. for requests under way; nothing extends it. Default: it goes at once. */
+  grace?: Duration;
+}
+
 /** What to walk over; without any, the whole namespace. */
 export interface ScanOptions {
   /** Only keys that begin with this, taken literally. */
   prefix?: string;
   /** Only records with this tag; costs as much as there are such records. */
   tag?: string;
+}
+
+/** Options of walks that read records. */
+export interface WalkOptions extends ScanOptions {
+  /**
+   * A value that is no record of this store, or cannot be read: `throw` a CacheCorruptError whose `key` names it (not
+   * enumerable; where keys are hashed, the hash), or `skip` it. Default: `throw`, and `skip` with a warning in a store with
+   * `onCorrupt: 'miss'`.
+   */
+  onCorrupt?: 'throw' | 'skip';
+}
+
+/** A record with all that is known of it. */
+export interface CacheRecord<T = unknown> {
+  key: string;
+  value: T;
+  /** The ms it has left; `null`: it never expires. */
+  ttl: number | null;
+  /** By the clock of Redis; `replace`, `update` and `move` keep it. */
+  createdAt: Date;
+  /** Its tags; in a store with `hashKeys`, which does not know them any more, their hashes. */
+  tags: readonly string[];
 }

@@ -73,7 +73,12 @@ export class RecordCodec {
 
   /** The bytes of a record with the same value under another header. */
   async restamp(key: string, id: string, bytes: Buffer, header: RecordHeader): Promise<Buffer> {
-    const { payload } = this.split(id, await this.unseal(id, this.parts(bytes)));
+    return this.transfer(id, bytes, key, id, header);
+  }
+
+  /** The bytes of a record with the same value, under another key and header. */
+  async transfer(from: string, bytes: Buffer, key: string, id: string, header: RecordHeader): Promise<Buffer> {
+    const { payload } = this.split(from, await this.unseal(from, this.parts(bytes)));
     return this.write(key, id, payload, header);
   }
 
@@ -90,13 +95,17 @@ export class RecordCodec {
    *
    * @throws CacheCorruptError; gives `undefined` instead in a store with `onCorrupt: 'miss'`
    */
-  decode(id: string, bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
+  decode(
+    id: string,
+    bytes: Buffer,
+    onCorrupt = this.settings.onCorrupt,
+  ): Decoded | undefined | Promise<Decoded | undefined> {
     try {
       const decoded = this.read(id, bytes);
       if (!(decoded instanceof Promise) && !this.settings.schema) return decoded;
-      return this.validate(decoded).catch((error: unknown) => this.corrupt(error));
+      return this.validate(decoded).catch((error: unknown) => this.corrupt(error, onCorrupt));
     } catch (error) {
-      return this.corrupt(error);
+      return this.corrupt(error, onCorrupt);
     }
   }
 
@@ -111,18 +120,14 @@ export class RecordCodec {
     }
   }
 
-  /** The key of a record, whose value is not looked at; throws as `decode` does. */
-  async key(id: string, bytes: Buffer): Promise<string | undefined> {
-    try {
-      return this.split(id, await this.unseal(id, this.parts(bytes))).key;
-    } catch (error) {
-      return this.corrupt(error);
-    }
+  /** The key of a record, whose value is not looked at. @throws CacheCorruptError */
+  async key(id: string, bytes: Buffer): Promise<string> {
+    return this.split(id, await this.unseal(id, this.parts(bytes))).key;
   }
 
   /** What the store does about a record that it cannot read: throws, or tells the operator and takes it for absent. */
-  corrupt(error: unknown): undefined {
-    if (!(error instanceof CacheCorruptError) || this.settings.onCorrupt === 'throw') throw error;
+  corrupt(error: unknown, onCorrupt = this.settings.onCorrupt): undefined {
+    if (!(error instanceof CacheCorruptError) || onCorrupt === 'throw') throw error;
     this.settings.warn(`a record of "${this.settings.namespace}" counts as absent: ${error.message}`);
     return undefined;
   }

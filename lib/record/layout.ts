@@ -8,7 +8,10 @@ export interface RecordHeader {
   readonly ttl: number | null;
   /** Written with `expiresAt`: neither a sliding read nor a bare touch moves its end. */
   readonly fixedEnd?: boolean | undefined;
-  /** Moved to another key and readable for a grace only: it can neither be extended nor moved again. */
+  /**
+   * Moved to another key and readable for a grace only, or not yet moved for good: it can neither be extended nor moved, and ends
+   * `ttl` after its creation.
+   */
   readonly movedAway?: boolean | undefined;
   /** The ids of the tags it was last written with. */
   readonly tags: readonly string[];

@@ -36,9 +36,16 @@ export function touchTtl(ttl: Duration | undefined): number | undefined {
   return parsed;
 }
 
-/** Whether a record is as old as a record may get: it is absent then, whatever Redis says. */
-export function isTooOld({ maxAge = Infinity }: ExpirySettings, { createdAt }: RecordHeader, now: number): boolean {
-  return createdAt + maxAge <= now;
+/**
+ * Whether a record is as old as a record may get: it is absent then, whatever Redis says. One that was moved away, or not yet moved
+ * for good, ends when its ttl has passed since its creation.
+ */
+export function isTooOld(
+  { maxAge = Infinity }: ExpirySettings,
+  { createdAt, ttl, movedAway }: RecordHeader,
+  now: number,
+): boolean {
+  return createdAt + Math.min(maxAge, movedAway ? (ttl ?? 0) : Infinity) <= now;
 }
 
 /** How long a record that is not too old may live from now on, if it is given a ttl. */

@@ -28,16 +28,25 @@ export interface NameHash {
 
 /**
  * Where records, counters and tag indexes lie in Redis: a record at `<namespace>:<id>`, a counter at `<namespace>+<id>`, an
- * index at `<namespace>#<tag id>`. The id of a key is the key itself, or its keyed hash; likewise that of a tag. Members of indexes and tags in headers are ids.
+ * index at `<namespace>#<tag id>`. The id of a key is the key itself, or its keyed hash; likewise that of a tag. Members of indexes
+ * and tags in headers are ids.
+ *
+ * In a scope, ids begin with `<scope>:`, or with the hash of the scope and `:`. The full key of a record, which its store
+ * sees, is `<scope>:<key>`.
  */
 export class Keyspace {
-  readonly prefix: string;
-
   constructor(
     private readonly namespace: string,
     private readonly names?: NameHash,
-  ) {
-    this.prefix = `${namespace}:`;
+    private readonly within = '',
+    private readonly scopeText = '',
+  ) {}
+
+  /** The keyspace below a name. @throws CacheArgumentError */
+  scope(name: unknown): Keyspace {
+    if (!isNamespace(name)) throw new CacheArgumentError(`scope: must be 1 to 64 of A-Z a-z 0-9 . _ -`);
+    const within = this.names ? this.names.hash('key', name) : name;
+    return new Keyspace(this.namespace, this.names, `${this.within}${within}:`, `${this.scopeText}${name}:`);
   }
 
   /** Whether a key can be told from its id. */
@@ -45,15 +54,29 @@ export class Keyspace {
     return this.names === undefined;
   }
 
+  /** What the Redis keys of records begin with. */
+  get prefix(): string {
+    return this.recordKey(this.within);
+  }
+
   /** @throws CacheArgumentError for a bad key */
   id(key: string): string {
-    assertName('key', key);
-    return this.names ? this.names.hash('key', key) : key;
+    return this.idOfName('key', key);
+  }
+
+  /** A key as the store sees it of which this is a scope. */
+  fullKey(key: string): string {
+    return this.scopeText + key;
+  }
+
+  /** The key, from the full key. */
+  keyOf(fullKey: string): string {
+    return fullKey.slice(this.scopeText.length);
   }
 
   /** The Redis key of a record, from its id. */
   recordKey(id: string): string {
-    return this.prefix + id;
+    return `${this.namespace}:${id}`;
   }
 
   /** The Redis key of a record, from its key. @throws CacheArgumentError for a bad key */
@@ -66,9 +89,10 @@ export class Keyspace {
     return `${this.namespace}+${this.id(key)}`;
   }
 
-  /** What the Redis keys of the namespace begin with. */
-  get prefixes(): readonly string[] {
-    return KINDS.map(([, sign]) => this.namespace + sign);
+  /** What the Redis keys of the namespace begin with, of these kinds, if ids begin with `idPrefix`. */
+  prefixes(idPrefix = '', kinds: readonly Kind[] = ['record', 'counter', 'index']): readonly string[] {
+    const signs = KINDS.filter(([kind]) => kinds.includes(kind)).map(([, sign]) => sign);
+    return signs.map((sign) => this.namespace + sign + this.within + idPrefix);
   }
 
   /** What lies under a Redis key of the namespace. */
@@ -78,13 +102,12 @@ export class Keyspace {
 
   /** The id of a record, from its Redis key. */
   idOf(recordKey: string): string {
-    return recordKey.slice(this.prefix.length);
+    return recordKey.slice(this.namespace.length + 1);
   }
 
   /** @throws CacheArgumentError for a bad tag */
   tagId(tag: string): string {
-    assertName('tag', tag);
-    return this.names ? this.names.hash('tag', tag) : tag;
+    return this.idOfName('tag', tag);
   }
 
   /** The ids of tags, without repetitions. @throws CacheArgumentError */
@@ -95,20 +118,31 @@ export class Keyspace {
     return distinct.map((tag) => this.tagId(tag));
   }
 
+  /** The tag, from its id; where names are hashed, its hash. */
+  tagOf(tagId: string): string {
+    return tagId.slice(this.within.length);
+  }
+
   /** The Redis key of a tag's index. */
   indexKey(tagId: string): string {
     return `${this.namespace}#${tagId}`;
   }
+
+  private idOfName(what: 'key' | 'tag', text: string): string {
+    assertName(what, text, this.scopeText);
+    return this.within + (this.names ? this.names.hash(what, text) : text);
+  }
 }
 
-/** A non-empty, well-formed string of at most 512 bytes; what it says is not shown. */
-function assertName(what: 'key' | 'tag', text: unknown): asserts text is string {
+/** A non-empty, well-formed string of at most 512 bytes, those of its scope included; what it says is not shown. */
+function assertName(what: 'key' | 'tag', text: unknown, scopeText: string): asserts text is string {
   const refuse = (problem: string) => new CacheArgumentError(`${what}: ${problem}`);
   if (typeof text !== 'string') throw refuse(`must be a string, not ${typeof text}`);
   if (text === '') throw refuse('must not be empty');
   // A string of n units has at most 3n bytes, so that short ones, which is nearly all, need not be measured.
-  if (text.length > LONGEST_KEY / 3 && Buffer.byteLength(text) > LONGEST_KEY) {
-    throw refuse(`must not be longer than ${LONGEST_KEY} bytes`);
+  const { length } = scopeText;
+  if (length + text.length > LONGEST_KEY / 3 && length + Buffer.byteLength(text) > LONGEST_KEY) {
+    throw refuse(`must not be longer than ${LONGEST_KEY} bytes${length > 0 ? ', those of its scope included' : ''}`);
   }
   if (!text.isWellFormed()) throw refuse('must be well-formed Unicode (it has a lone surrogate)');
 }

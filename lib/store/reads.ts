@@ -30,7 +30,7 @@ export class Reads {
   value(key: string): Promise<unknown> {
     // Neither a hit nor a read passes through an async function, which would be a good part of what it costs.
     try {
-      const copy = this.near?.get(this.keyspace.isReadable ? key : this.keyspace.id(key));
+      const copy = this.near?.get(this.keyspace.isReadable ? this.keyspace.fullKey(key) : this.keyspace.id(key));
       if (copy?.value) return copy.value;
       // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
       const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))) : this.read(key);

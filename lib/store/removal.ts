@@ -1,13 +1,21 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
 import { CacheCorruptError } from '../redis-cache.errors.js';
+import type { DeleteByTagOptions, ScanOptions } from '../redis-cache.options.js';
+import { assertOptions } from './arguments.js';
 import type { Keyspace, Kind } from './keyspace.js';
 import { assertTimeLeft } from './rewrite.js';
+import { Sweep } from './sweep.js';
 import { isRecord } from './tag-index.js';
 import type { RecordHead, TagIndex } from './tag-index.js';
+import { checkScan } from './walks.js';
+import type { Walks } from './walks.js';
 
 /** As many records as are deleted, or looked at, at once. */
 const BATCH = 500;
+
+/** Those of a page of records that are to be deleted. */
+type IsMeant = (page: readonly RecordHead[]) => readonly RecordHead[] | Promise<readonly RecordHead[]>;
 
 /** How records are deleted: the records first, then their entries in indexes. */
 export class Removal {
@@ -15,6 +23,7 @@ export class Removal {
     private readonly backend: CacheBackend,
     private readonly keyspace: Keyspace,
     private readonly tags: TagIndex,
+    private readonly walks: Walks,
     private readonly deadline: () => number,
   ) {}
 
@@ -33,25 +42,48 @@ export class Removal {
 
   /**
    * Deletes every record that has the tag, page by page; `thorough`: also those that no index names any more, since Redis evicted
-   * or lost it. The number of them.
+   * or lost it. `isMeant` says which of a page. The number of them.
    *
    * @throws CacheCorruptError once all others are gone, if there was something that could not be parsed
    */
-  async tagged(tagId: string, thorough = false): Promise<number> {
+  async tagged(tag: string, options: DeleteByTagOptions = {}, isMeant: IsMeant = (page) => page): Promise<number> {
+    const tagId = this.keyspace.tagId(tag);
+    assertOptions(options, ['thorough']);
+    const { thorough = false } = options;
     const unreadable = new Map<string, CacheCorruptError>();
     const note = (id: string, error: CacheCorruptError) => unreadable.set(id, error);
-    const indexed = () => this.tags.records(tagId, this.deadline, note);
+    const sweep = new Sweep();
+    const indexed = () => sweep.pages((onGone) => this.tags.records(tagId, this.deadline, note, onGone));
     const walks = thorough ? [indexed(), this.inNamespace(tagId, note), indexed()] : [indexed()];
-    const deleted = await inTurn(inOrder(walks), (page) => this.taggedPage(page, tagId));
+    const deleted = await inTurn(inOrder(walks), async (page) => {
+      const meant = await isMeant(page);
+      const count = await this.taggedPage(meant, tagId);
+      sweep.deleted(meant, count);
+      return count;
+    });
     if (unreadable.size === 0) return deleted;
     throw new CacheCorruptError(
       `${deleted} records were deleted, but ${unreadable.size} could not be looked at: ${[...unreadable.values()][0]?.message}`,
     );
   }
 
-  /** Deletes all records and counters of the namespace, and what is left over in its indexes; the number of records. */
-  async everything(): Promise<number> {
-    return inTurn(this.backend.scan(...this.keyspace.prefixes), async (redisKeys) => {
+  /**
+   * Deletes what the options name: the records with a tag, or records and counters by a prefix, or all of them and what is left
+   * over in indexes. Where keys are hashed, a prefix finds no counters. The number of records.
+   */
+  async clear(options: ScanOptions = {}): Promise<number> {
+    checkScan(options);
+    const { prefix = '', tag } = options;
+    if (tag !== undefined) {
+      return this.tagged(tag, {}, (page) => this.walks.prefixed(page, prefix));
+    }
+    if (prefix === '') return this.all(this.keyspace.prefixes());
+    if (this.keyspace.isReadable) return this.all(this.keyspace.prefixes(prefix, ['record', 'counter']));
+    return inTurn(this.walks.ids(options), (ids) => this.batch(ids));
+  }
+
+  private async all(prefixes: readonly string[]): Promise<number> {
+    return inTurn(this.backend.scan(...prefixes), async (redisKeys) => {
       const of = (kind: Kind) => redisKeys.filter((redisKey) => this.keyspace.kindOf(redisKey) === kind);
       const [deleted = 0] = await together<unknown>([
         this.batch(of('record').map((recordKey) => this.keyspace.idOf(recordKey))),

@@ -6,13 +6,12 @@ import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { isFixed, isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
+import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
 import { recordHead } from './tag-index.js';
 import type { RecordHead, TagIndex } from './tag-index.js';
+import { SPARE } from './writes.js';
 import type { Draft, Writes } from './writes.js';
-
-/** By so many ms indexes cover more than a running ttl, since the nodes of a Cluster differ in their clocks. */
-const SPARE = 10_000;
 
 /** What a record that is there is to become: a value, or that of a record that was encoded before; absent: nothing. */
 export type Change = (bytes: Buffer) => Promise<{ readonly value: unknown } | { readonly record: Buffer } | undefined>;
@@ -43,16 +42,17 @@ export class Rewrites {
   ): Promise<Buffer | undefined> {
     const id = this.keyspace.id(key);
     const recordKey = this.keyspace.recordKey(id);
-    const given = this.writes.read(options);
+    const asked = this.writes.read(options);
     for (let covered: RecordHeader | undefined; ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));
       if (covered) await this.uncover(id, covered, header, deadline);
       if (!bytes || !header || isTooOld(this.settings, header, this.backend.now())) return undefined;
+      const given = header.movedAway ? { tags: asked.tags } : asked; // nothing gives it a longer life
       const begun = performance.now();
       const changed = await change(bytes);
       if (!changed) return undefined;
-      const draft = await this.nextDraft(key, id, header, changed, given);
+      const draft = await this.nextDraft(this.keyspace.fullKey(key), id, header, changed, given);
       deadline += performance.now() - begun;
       covered = draft.header;
       const expiry = await this.nextExpiry(id, header, covered, given, deadline);
@@ -123,9 +123,10 @@ export class Rewrites {
     id: string,
     header: RecordHeader,
     changed: { readonly value: unknown } | { readonly record: Buffer },
-    { ttl = header.ttl, tags }: { ttl?: number | null; tags?: readonly string[] },
+    { ttl, end, tags }: Given,
   ): Promise<Draft> {
-    const next = { ...header, ttl, ...(tags && { tags, incarnation: this.writes.incarnation(tags) }) };
+    const life = ttl === undefined ? {} : { ttl, fixedEnd: end !== undefined };
+    const next = { ...header, ...life, ...(tags && { tags, incarnation: this.writes.incarnation(tags) }) };
     const bytes = await ('record' in changed
       ? this.codec.restamp(key, id, changed.record, next)
       : this.codec.encode(key, id, changed.value, next));
@@ -137,13 +138,10 @@ export class Rewrites {
     id: string,
     before: RecordHeader,
     next: RecordHeader,
-    given: { ttl?: number | null; tags?: readonly string[] },
+    given: Given,
     deadline: number,
   ): Promise<NextExpiry | undefined> {
-    if (given.ttl !== undefined) {
-      const life = withinAge(this.settings, next, given.ttl, this.backend.now());
-      return this.tags.cover(id, next, life, deadline, before);
-    }
+    if (given.ttl !== undefined) return this.writes.cover(id, next, given.end, deadline, before);
     if (!given.tags?.length) return { keepUpTo: Infinity };
     // New tags, running ttl: their indexes must cover it, however it is extended in between.
     const left = await this.backend.ttl(this.keyspace.recordKey(id), deadline);

@@ -27,6 +27,9 @@ export type Gone = Pick<RecordHead, 'id' | 'header'>;
 /** Is told of what lies under the key of a record and is none. */
 export type OnUnreadable = (id: string, error: CacheCorruptError) => void;
 
+/** Is told of a member whose record is not there, and whether it was trimmed. */
+export type OnGone = (member: string, isTrimmed: boolean) => void;
+
 /**
  * Which records have a tag. The invariant that "sign out everywhere" rests on:
  *
@@ -99,14 +102,19 @@ export class TagIndex {
     }
   }
 
-  /** The records that have the tag now, each once, in pages. What is left over of others is trimmed on the way. */
+  /**
+   * The records that have the tag now, each once, in pages. What is left over of others is trimmed on the way.
+   *
+   * @param onGone - is told of each member whose record is not there (any more), or was moved to another key
+   */
   async *records(
     tagId: string,
     deadline: () => number,
     onUnreadable: OnUnreadable,
+    onGone: OnGone = () => undefined,
   ): AsyncIterable<readonly RecordHead[]> {
     const given = new Set<string>();
-    for await (const found of this.walk(this.keyspace.indexKey(tagId), deadline, onUnreadable)) {
+    for await (const found of this.walk(this.keyspace.indexKey(tagId), deadline, onUnreadable, onGone)) {
       // By its id, not by its member: the record may have been given new tags since the page was read.
       const live = found.filter(({ id, header }) => header.tags.includes(tagId) && !given.has(id));
       const fresh = [...new Map(live.map((record) => [record.id, record])).values()];
@@ -125,15 +133,38 @@ export class TagIndex {
     index: string,
     deadline: () => number,
     onUnreadable: OnUnreadable,
+    onGone: OnGone = () => undefined,
   ): AsyncIterable<readonly RecordHead[]> {
     for await (const page of this.backend.indexMembers(index)) {
       const ids = page.map(({ member }) => member.slice(INCARNATION_LETTERS));
       const found = await this.heads(ids, deadline(), onUnreadable);
-      const isLeftOver = (member: string, record: Found) =>
-        record !== 'unreadable' && !(record && memberOf(record.id, record.header) === member) && this.isOver(member);
-      const members = page.map(({ member }) => member).filter((member, i) => isLeftOver(member, found[i]));
-      if (members.length > 0) await this.backend.removeFromIndex(index, members, deadline()).catch(ignoreRefusal);
+      const isOf = (record: RecordHead | undefined, member: string) =>
+        record && memberOf(record.id, record.header) === member;
+      const gone = page
+        .map(({ member }) => member)
+        .filter((member, i) => {
+          const record = found[i];
+          return record !== 'unreadable' && !isOf(record, member);
+        });
+      const isTrimmed = await this.remove(
+        index,
+        gone.filter((member) => this.isOver(member)),
+        deadline(),
+      );
+      for (const member of gone) onGone(member, isTrimmed && this.isOver(member));
       yield found.filter(isRecord);
+    }
+  }
+
+  /** Removes members; `false`: Redis refused. Whoever may not write, or cannot just now, may list. */
+  private async remove(index: string, members: readonly string[], deadline: number): Promise<boolean> {
+    if (members.length === 0) return true;
+    try {
+      await this.backend.removeFromIndex(index, members, deadline);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RedisCacheError)) throw error;
+      return false;
     }
   }
 
@@ -181,9 +212,4 @@ export function isRecord(found: Found): found is RecordHead {
 
 function memberOf(id: string, { incarnation = '' }: RecordHeader): string {
   return incarnation + id;
-}
-
-/** Whoever may not write, or cannot just now, may list. */
-function ignoreRefusal(error: unknown): void {
-  if (!(error instanceof RedisCacheError)) throw error;
 }

@@ -1,16 +1,28 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
-import type { RecordCodec } from '../record/codec.js';
-import { CacheArgumentError } from '../redis-cache.errors.js';
-import type { ScanOptions } from '../redis-cache.options.js';
+import type { Decoded, RecordCodec } from '../record/codec.js';
+import { CacheArgumentError, CacheCommandError, CacheCorruptError } from '../redis-cache.errors.js';
+import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
+import { isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
-import type { OnUnreadable, TagIndex } from './tag-index.js';
+import type { StoreSettings } from './store-settings.js';
+import type { TagIndex } from './tag-index.js';
 
 const SCAN_OPTIONS: readonly (keyof ScanOptions)[] = ['prefix', 'tag'];
+const WALK_OPTIONS: readonly (keyof WalkOptions)[] = [...SCAN_OPTIONS, 'onCorrupt'];
+
+/** A record of a walk. */
+interface Walked extends Decoded {
+  /** The ms it has left; `null`: it never expires. */
+  readonly left: number | null;
+}
+
+type OnCorrupt = StoreSettings['onCorrupt'] | 'skip';
 
 /** Walks over the records of a namespace, or over those that have a tag. */
 export class Walks {
   constructor(
+    private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
     private readonly keyspace: Keyspace,
     private readonly codec: RecordCodec,
@@ -18,34 +30,132 @@ export class Walks {
     private readonly deadline: () => number,
   ) {}
 
-  /** The ids of records in batches, as Redis gives them; with hashed keys, `prefix` is left to the caller. */
-  async *ids(options: ScanOptions = {}): AsyncIterable<readonly string[]> {
-    assertOptions(options, SCAN_OPTIONS);
-    const { prefix = '', tag } = options;
-    if (typeof prefix !== 'string') throw new CacheArgumentError('prefix: must be a string');
-    const idPrefix = this.keyspace.isReadable ? prefix : '';
+  /** The keys of records in batches, as Redis gives them. */
+  async *keys(options: ScanOptions | undefined): AsyncIterable<readonly string[]> {
+    checkScan(options);
+    for await (const found of this.named(options)) yield found.map(({ key }) => key);
+  }
+
+  /** The ids of records in batches. */
+  async *ids(options: ScanOptions | undefined): AsyncIterable<readonly string[]> {
+    checkScan(options);
+    for await (const found of this.named(options)) yield found.map(({ id }) => id);
+  }
+
+  /** The records, one after the other; one that goes meanwhile is left out. */
+  async *records(options: WalkOptions | undefined): AsyncIterable<CacheRecord> {
+    for await (const found of this.walk(options, true)) yield this.recordOf(found);
+  }
+
+  /** As `records`, without what only a second command tells. */
+  values(options: WalkOptions | undefined): AsyncIterable<Decoded> {
+    return this.walk(options, false);
+  }
+
+  /** A single record, as walks give it. */
+  async record(key: string): Promise<CacheRecord | undefined> {
+    const found = await this.read(this.keyspace.id(key), true, this.deadline());
+    return found && this.recordOf(found);
+  }
+
+  private async *walk(options: WalkOptions | undefined, isTimed: boolean): AsyncIterable<Walked> {
+    checkScan(options, WALK_OPTIONS);
+    const { prefix = '', onCorrupt = this.settings.onCorrupt } = options ?? {};
+    if (![undefined, 'throw', 'skip'].includes(options?.onCorrupt)) {
+      throw new CacheArgumentError(`onCorrupt: must be 'throw' or 'skip'`);
+    }
+    for await (const ids of this.found(options, onCorrupt)) {
+      const deadline = this.deadline();
+      for (const record of await Promise.all(ids.map((id) => this.read(id, isTimed, deadline, onCorrupt)))) {
+        if (record?.key.startsWith(prefix)) yield record;
+      }
+    }
+  }
+
+  private recordOf({ key, value, header, left }: Walked): CacheRecord {
+    const tags = header.tags.map((tagId) => this.keyspace.tagOf(tagId));
+    return { key, value, ttl: left, createdAt: new Date(header.createdAt), tags };
+  }
+
+  private async read(
+    id: string,
+    isTimed: boolean,
+    deadline: number,
+    onCorrupt: OnCorrupt = this.settings.onCorrupt,
+  ): Promise<Walked | undefined> {
+    const recordKey = this.keyspace.recordKey(id);
+    try {
+      const timed = isTimed ? await this.backend.getWithTtl(recordKey, deadline) : undefined;
+      const bytes = isTimed ? timed?.bytes : await this.backend.get(recordKey, deadline);
+      const found = bytes && (await this.codec.decode(id, bytes, 'throw'));
+      const now = this.backend.now();
+      if (!found || isTooOld(this.settings, found.header, now)) return undefined;
+      const left = withinAge(this.settings, found.header, timed?.ttl ?? null, now);
+      return { ...found, key: this.keyspace.keyOf(found.key), left };
+    } catch (error) {
+      return this.refuse(id, error, onCorrupt);
+    }
+  }
+
+  /** Those of the records whose keys begin with a prefix. */
+  async prefixed<T extends { readonly id: string }>(records: readonly T[], prefix: string): Promise<readonly T[]> {
+    const deadline = this.deadline();
+    const keys = await Promise.all(records.map(({ id }) => this.keyOf(id, this.settings.onCorrupt, deadline)));
+    return records.filter((_, i) => keys[i]?.startsWith(prefix));
+  }
+
+  /** Keys stand in ids, or else in the records themselves. */
+  private async *named(options: ScanOptions | undefined): AsyncIterable<readonly { id: string; key: string }[]> {
+    const { onCorrupt } = this.settings;
+    const prefix = options?.prefix ?? '';
+    for await (const ids of this.found(options, onCorrupt)) {
+      const deadline = this.deadline();
+      const keys = await Promise.all(ids.map((id) => this.keyOf(id, onCorrupt, deadline)));
+      yield ids.flatMap((id, i) => {
+        const key = keys[i];
+        return key?.startsWith(prefix) ? [{ id, key }] : [];
+      });
+    }
+  }
+
+  private async keyOf(id: string, onCorrupt: OnCorrupt, deadline: number): Promise<string | undefined> {
+    if (this.keyspace.isReadable) return this.keyspace.keyOf(id);
+    try {
+      const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
+      return bytes && this.keyspace.keyOf(await this.codec.key(id, bytes));
+    } catch (error) {
+      return this.refuse(id, error, onCorrupt);
+    }
+  }
+
+  /** The ids of records in batches; a prefix that ids do not show is left to the caller. */
+  private async *found({ prefix = '', tag }: ScanOptions = {}, onCorrupt: OnCorrupt): AsyncIterable<readonly string[]> {
+    const recordPrefix = this.keyspace.prefix + (this.keyspace.isReadable ? prefix : '');
     if (tag === undefined) {
-      const batches = this.backend.scan(this.keyspace.prefix + idPrefix);
+      const batches = this.backend.scan(recordPrefix);
       for await (const batch of batches) yield batch.map((recordKey) => this.keyspace.idOf(recordKey));
       return;
     }
-    for await (const batch of this.tags.records(this.keyspace.tagId(tag), this.deadline, this.onUnreadable)) {
-      yield batch.map(({ id }) => id).filter((id) => id.startsWith(idPrefix));
+    const refuse = (id: string, error: CacheCorruptError) => this.refuse(id, error, onCorrupt);
+    for await (const batch of this.tags.records(this.keyspace.tagId(tag), this.deadline, refuse)) {
+      yield batch.map(({ id }) => id).filter((id) => this.keyspace.recordKey(id).startsWith(recordPrefix));
     }
   }
 
-  /** The keys of records; hashed ones stand in the records themselves. */
-  async keysOf(ids: readonly string[], prefix = ''): Promise<readonly string[]> {
-    if (this.keyspace.isReadable) return ids;
-    const deadline = this.deadline();
-    const keys = await Promise.all(ids.map((id) => this.keyOf(id, deadline)));
-    return keys.flatMap((key) => (key?.startsWith(prefix) ? [key] : []));
+  /** One rule for all walks about what lies under the key of a record and is none, be it of another type. */
+  private refuse(id: string, error: unknown, onCorrupt: OnCorrupt): undefined {
+    const isForeign = error instanceof CacheCommandError && error.reply === 'WRONGTYPE';
+    if (!isForeign && !(error instanceof CacheCorruptError)) throw error;
+    if (onCorrupt === 'skip') return undefined;
+    const message = isForeign ? 'the value under the key has another type than a record' : error.message;
+    const key = this.keyspace.isReadable ? this.keyspace.keyOf(id) : id;
+    return this.codec.corrupt(new CacheCorruptError(message, { key }), onCorrupt);
   }
+}
 
-  private async keyOf(id: string, deadline: number): Promise<string | undefined> {
-    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
-    return bytes && this.codec.key(id, bytes);
-  }
-
-  private readonly onUnreadable: OnUnreadable = (_, error) => this.codec.corrupt(error);
+/** @throws CacheArgumentError */
+export function checkScan(options: ScanOptions | undefined, known: readonly string[] = SCAN_OPTIONS): void {
+  assertOptions(options, known);
+  const prefix: unknown = options?.prefix;
+  if (prefix !== undefined && typeof prefix !== 'string') throw new CacheArgumentError('prefix: must be a string');
 }

@@ -3,25 +3,31 @@ import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
 import type { RecordCodec } from '../record/codec.js';
 import { newIncarnation, writeIsOverAt } from '../record/incarnation.js';
 import type { RecordHeader } from '../record/layout.js';
+import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
-import { assertOptions } from './arguments.js';
-import { isTooOld, ttlOf, withinAge } from './expiry.js';
+import { isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
+import { mergePutOptions, readPutOptions } from './put-options.js';
+import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
 import { isRecord } from './tag-index.js';
 import type { TagIndex } from './tag-index.js';
 
-/** As many records as are written at once. */
+/** As many records as are written at once by the calls for many. */
 const BATCH = 1000;
 
-const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'tags'];
+/** By so many ms indexes cover more than a moment that is known, since the nodes of a Cluster differ in their clocks. */
+export const SPARE = 10_000;
 
 /** A record that is ready to be written. */
 export interface Draft {
+  /** The full key. */
   readonly key: string;
   readonly id: string;
   readonly header: RecordHeader;
   readonly bytes: Buffer;
+  /** The moment at which it expires, if the call named one. */
+  readonly end?: number | undefined;
 }
 
 /** How records are written that replace nothing, or whatever is there. */
@@ -37,18 +43,32 @@ export class Writes {
   /** Everything that can be wrong with a write is found here, before anything is sent; the value is stored as it is now. */
   async draft(key: string, value: unknown, options: PutOptions | undefined): Promise<Draft> {
     const id = this.keyspace.id(key);
-    const { ttl = this.settings.ttl, tags = [] } = this.read(options);
-    const header = { createdAt: this.backend.now(), ttl, tags, incarnation: this.incarnation(tags) };
-    return { key, id, header, bytes: await this.codec.encode(key, id, value, header) };
+    const fullKey = this.keyspace.fullKey(key);
+    const { ttl = this.settings.ttl, end, tags = [] } = this.read(options);
+    const fixedEnd = end !== undefined;
+    const header = { createdAt: this.backend.now(), ttl, fixedEnd, tags, incarnation: this.incarnation(tags) };
+    return { key: fullKey, id, header, end, bytes: await this.codec.encode(fullKey, id, value, header) };
   }
 
-  /** The ttl and the ids of the tags that a writing call asks for, as far as it does. @throws CacheArgumentError */
-  read(options: PutOptions | undefined): { ttl?: number | null; tags?: readonly string[] } {
-    assertOptions(options, PUT_OPTIONS);
-    return {
-      ...(options?.ttl !== undefined && { ttl: ttlOf(this.settings, options.ttl) }),
-      ...(options?.tags !== undefined && { tags: this.keyspace.tagIds(options.tags) }),
+  /** The drafts of many records, each with options of its own, which go before those of the call. */
+  async drafts(
+    records: readonly (readonly [key: string, value: unknown, options?: PutOptions])[],
+    options: PutOptions | undefined,
+  ): Promise<Draft[]> {
+    this.read(options); // says what is wrong with them even if there are no records
+    // Async, or a record that is refused at once would leave the rejections of the others to nobody.
+    const draft = async (record: (typeof records)[number]) => {
+      if (!Array.isArray(record))
+        throw new CacheArgumentError('records: must be arrays of a key, a value and, if need be, options');
+      const [key, value, own] = record;
+      return this.draft(key, value, mergePutOptions(options, own));
     };
+    return Promise.all(records.map(draft));
+  }
+
+  /** What the options of a writing call say. @throws CacheArgumentError */
+  read(options: PutOptions | undefined): Given {
+    return readPutOptions(options, this.settings, this.keyspace, this.backend.now());
   }
 
   /** An incarnation for a record with these tags whose write begins within `timeout` from now. */
@@ -63,20 +83,20 @@ export class Writes {
     if (incarnation === undefined) return draft;
     if (writeIsOverAt(incarnation) >= this.backend.now() + this.settings.timeout) return draft;
     const renewed = { ...header, incarnation: this.incarnation(header.tags) };
-    return { key, id, header: renewed, bytes: await this.codec.restamp(key, id, bytes, renewed) };
+    return { ...draft, header: renewed, bytes: await this.codec.restamp(key, id, bytes, renewed) };
   }
 
   /** Writes a record, whatever was there. */
   async write(ready: Draft, deadline: number): Promise<void> {
-    const { id, header, bytes } = await this.renew(ready);
-    const expiry = await this.cover(id, header, deadline);
+    const { id, header, bytes, end } = await this.renew(ready);
+    const expiry = await this.cover(id, header, end, deadline);
     const recordKey = this.keyspace.recordKey(id);
     if (header.tags.length === 0) return void (await this.backend.set(recordKey, bytes, expiry, deadline));
     const overwritten = await this.backend.swap(recordKey, bytes, expiry, deadline);
     await this.tags.leaveTold([{ id, bytes: overwritten }], deadline);
   }
 
-  /** Writes records, a thousand at once; how many. */
+  /** Writes many, some at once; how many. */
   async writeAll(drafts: readonly Draft[], deadline: () => number): Promise<number> {
     return inTurn(chunks(drafts, BATCH), async (batch) => {
       const until = deadline();
@@ -86,21 +106,41 @@ export class Writes {
 
   /** Writes a record if there is none; `isWanted` is asked at the last moment. */
   async writeIfAbsent(ready: Draft, deadline: number, isWanted: () => boolean = () => true): Promise<boolean> {
-    const { id, header, bytes } = await this.renew(ready);
-    const expiry = await this.cover(id, header, deadline);
-    const set = () => this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
-    const isWritten = isWanted() && ((await set()) || ((await this.removeTooOld(id, deadline)) && (await set())));
+    const { id, header, bytes, end } = await this.renew(ready);
+    const expiry = await this.cover(id, header, end, deadline);
+    const isWritten = isWanted() && (await this.setIfAbsent(id, bytes, expiry, deadline));
     if (!isWritten) await this.tags.leave([{ id, header }], deadline);
     return isWritten;
   }
 
-  private cover(id: string, header: RecordHeader, deadline: number): Promise<Expiry> {
-    return this.tags.cover(id, header, withinAge(this.settings, header, header.ttl, this.backend.now()), deadline);
+  /** Sets the bytes of a record that the indexes cover already, if there is none. */
+  async setIfAbsent(id: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean> {
+    const set = () => this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    return (await set()) || ((await this.removeTooOld(id, deadline)) && (await set()));
+  }
+
+  /**
+   * Makes the indexes cover a record that is to live for its own ttl, or until `end`; returns the expiry it may have.
+   *
+   * @param before - the record in whose place it comes
+   */
+  async cover(
+    id: string,
+    header: RecordHeader,
+    end: number | undefined,
+    deadline: number,
+    before?: RecordHeader,
+  ): Promise<Expiry> {
+    const now = this.backend.now();
+    const life = withinAge(this.settings, header, header.ttl, now);
+    if (end === undefined) return this.tags.cover(id, header, life, deadline, before);
+    // A moment is exact, and the clocks of a Cluster's nodes differ.
+    await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline, before);
+    return { at: Math.min(end, header.createdAt + (this.settings.maxAge ?? Infinity)) };
   }
 
   /** A record that is too old is absent, but Redis does not know that. */
   private async removeTooOld(id: string, deadline: number): Promise<boolean> {
-    if (this.settings.maxAge === undefined) return false;
     const [found] = await this.tags.heads([id], deadline, () => undefined);
     if (!found || !isRecord(found) || !isTooOld(this.settings, found.header, this.backend.now())) return false;
     const isGone = await this.backend.compareHead(this.keyspace.recordKey(id), found.head, 'delete', deadline);

@@ -89,6 +89,10 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.touch(key, '1h'),
       () => store.delete(key),
       () => store.deleteMany(['good', key]),
+      () => store.deleteIf(key, () => true),
+      () => store.move(key, 'other'),
+      () => store.move('other', key),
+      () => store.inspect(key),
       () => store.increment(key),
       () => store.counter(key),
       () => store.resetCounter(key),
@@ -135,6 +139,8 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.replace('key', 1, { ttl }),
       () => store.getOrPut('key', () => 1, { ttl }),
       () => store.touch('key', ttl),
+      () => store.update('key', () => 1, { ttl }),
+      () => store.putMany([['key', 1, { ttl }]]),
       hit({ ttl }),
       () => store.get('key', { touch: (ttl as unknown) === true ? 'true' : ttl || '' }),
     ]);
@@ -148,7 +154,30 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.putIfAbsent('key', 1, options),
       () => store.replace('key', 1, options),
       () => store.getOrPut('key', () => 1, options),
+      () => store.update('key', () => 1, options),
+      () => store.putMany([['key', 1, options]]),
     ]);
+  });
+
+  it.each([[Number.NaN], [Infinity], ['2030-01-01'], [null], [true], [new Date(Number.NaN)], [9e15], [{}], [5n]])(
+    'the end %p, by every method that takes one',
+    async (given) => {
+      const options = { expiresAt: given as Date };
+      await expectRefused([
+        () => store.put('key', 1, options),
+        () => store.putMany([['key', 1]], options),
+        () => store.putMany([['key', 1, options]]),
+        () => store.putIfAbsent('key', 1, options),
+        () => store.replace('key', 1, options),
+        () => store.update('key', () => 1, options),
+        () => store.getOrPut('key', () => 1, options),
+      ]);
+    },
+  );
+
+  it('an end in seconds, with the advice to multiply it', async () => {
+    const [error] = await expectRefused([() => store.put('key', 1, { expiresAt: Math.floor(Date.now() / 1000) })]);
+    expect(String(error)).toMatch(/looks like seconds .* give 1000 times as much/);
   });
 
   it.each(badKeys.filter((tag) => tag !== undefined).map((tag) => [tag as string]))('the tag %p', async (tag) => {
@@ -209,6 +238,8 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
         () => store.putIfAbsent('key', 1, wrong(options)),
         () => store.replace('key', 1, wrong(options)),
         () => store.getOrPut('key', () => 1, wrong(options)),
+        () => store.update('key', () => 1, wrong(options)),
+        () => store.putMany([['key', 1, wrong(options)]], { ttl: '1h' }),
         () => store.increment('key', wrong(options)),
       ]);
     },
@@ -252,7 +283,12 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
   });
 
   it('what is no function, where there should be one', async () => {
-    await expectRefused([() => store.update('key', wrong(5)), () => store.getOrPut('key', wrong(5))]);
+    await expectRefused([
+      () => store.update('key', wrong(5)),
+      () => store.getOrPut('key', wrong(5)),
+      () => store.deleteIf('key', wrong(5)),
+      () => store.deleteIf('key', wrong(undefined)),
+    ]);
   });
 
   it('null as the ttl of a touch', async () => {

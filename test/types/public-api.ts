@@ -2,6 +2,7 @@
 import type { DynamicModule } from '@nestjs/common';
 import {
   type CacheCounter,
+  type CacheRecord,
   CacheUnavailableError,
   type CacheStoreOf,
   RedisCacheError,
@@ -52,6 +53,32 @@ export async function store(sessions: RedisCacheStore, session: Session): Promis
   // @ts-expect-error a block begins with some duration
   await sessions.increment('key', { limit: 5, block: { factor: 2 } });
   expectType<Promise<boolean>>().toBe<ReturnType<typeof sessions.resetCounter>>();
+
+  const moved = await sessions.move<Session>('a', 'b', {
+    change: (current) => ({ ...current, userId: 1 }),
+    ttl: null,
+    tags: ['x'],
+    grace: '10s',
+  });
+  expectType<Session | undefined>().toBe<typeof moved>();
+  // @ts-expect-error the changed session is a session
+  await sessions.move<Session>('a', 'b', { change: (current) => current.userId });
+  await sessions.update<Session>('key', (current) => current, { expiresAt: new Date(), tags: [] });
+  await sessions.putMany([['a', session, { ttl: '1h' }]], { expiresAt: 5 });
+  expectType<Promise<boolean>>().toBe<ReturnType<typeof sessions.deleteIf>>();
+  await sessions.deleteIf<Session>('key', ({ userId }) => userId === 42);
+  // @ts-expect-error a test answers with a boolean
+  await sessions.deleteIf<Session>('key', ({ userId }) => userId);
+  const inspected = await sessions.inspect<Session>('key');
+  expectType<CacheRecord<Session> | undefined>().toBe<typeof inspected>();
+  for await (const record of sessions.records<Session>({ tag: 'user:42', onCorrupt: 'skip' })) {
+    expectType<CacheRecord<Session>>().toBe<typeof record>();
+  }
+  // @ts-expect-error a walk throws or skips
+  sessions.entries({ onCorrupt: 'miss' });
+  expectType<Promise<number>>().toBe<ReturnType<typeof sessions.count>>();
+  await sessions.clear({ prefix: 'a', tag: 'b' });
+  expectType<RedisCacheStore>().toBe<ReturnType<typeof sessions.scope>>();
 
   const ttl = await sessions.ttl('key');
   expectType<number | null | undefined>().toBe<typeof ttl>();

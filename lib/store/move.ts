@@ -1,0 +1,206 @@
+import { performance } from 'node:perf_hooks';
+import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import { afterAPart } from '../backend/writes-in-parts.js';
+import type { Decoded, RecordCodec } from '../record/codec.js';
+import type { RecordHeader } from '../record/layout.js';
+import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
+import { CacheArgumentError } from '../redis-cache.errors.js';
+import type { MoveOptions } from '../redis-cache.options.js';
+import { assertFunction, assertOptions } from './arguments.js';
+import { ttlOf, withinAge } from './expiry.js';
+import type { Keyspace } from './keyspace.js';
+import type { Reads } from './reads.js';
+import { assertTimeLeft } from './rewrite.js';
+import type { StoreSettings } from './store-settings.js';
+import type { TagIndex } from './tag-index.js';
+import { SPARE } from './writes.js';
+import type { Writes } from './writes.js';
+
+const MOVE_OPTIONS: readonly (keyof MoveOptions<never, never>)[] = ['change', 'ttl', 'tags', 'grace'];
+
+/** Where a record is to go, and what is to become of it. */
+interface Plan {
+  readonly from: Place;
+  readonly to: Place;
+  readonly change?: ((value: unknown) => unknown) | undefined;
+  readonly ttl?: number | null | undefined;
+  readonly tags?: readonly string[] | undefined;
+  /** In ms. */
+  readonly grace?: number | undefined;
+}
+
+interface Place {
+  readonly id: string;
+  readonly recordKey: string;
+  readonly fullKey: string;
+}
+
+/** The record to be moved, as it was at a moment of `performance.now()`. */
+interface Source extends Decoded {
+  readonly left: number | null;
+  readonly at: number;
+}
+
+/** The record in its new place: at first with a short life, which nothing extends, then as it is to stay. */
+interface Target {
+  readonly header: RecordHeader;
+  readonly provisional: Buffer;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Moves records to other keys, which may lie on other nodes, so that there is no atomic step. The order keeps every promise:
+ *
+ * 1. the index entries of the new record, then the new record, marked and with a life of 2 × `timeout`;
+ * 2. compare-and-delete of the old record (with a grace: it is marked and ends by then): of many callers one succeeds;
+ * 3. the full life of the new record.
+ *
+ * Whoever dies in between leaves at most a record of 2 × `timeout`. Whoever finds the old record changed begins again; gone, or moved
+ * by somebody else, takes the new one back.
+ */
+export class Moves {
+  constructor(
+    private readonly settings: StoreSettings,
+    private readonly backend: CacheBackend,
+    private readonly keyspace: Keyspace,
+    private readonly codec: RecordCodec,
+    private readonly tags: TagIndex,
+    private readonly reads: Reads,
+    private readonly writes: Writes,
+    private readonly deadline: () => number,
+  ) {}
+
+  /** The bytes of the record in its new place; `undefined`: there is none to be moved. */
+  async move(
+    from: string,
+    to: string,
+    options: MoveOptions<unknown, unknown> | undefined,
+  ): Promise<Buffer | undefined> {
+    const plan = this.plan(from, to, options);
+    for (let deadline = this.deadline(); ;) {
+      const source = await this.source(plan.from, deadline);
+      if (!source) return undefined;
+      const begun = performance.now();
+      const target = await this.target(plan, source);
+      deadline += performance.now() - begun;
+      const expiry = await this.cover(plan, target.header, source, deadline);
+      await this.claim(plan.to, target, deadline);
+      try {
+        if (await this.release(plan, source, deadline)) return await this.settle(plan.to, target, expiry, deadline);
+        await this.withdraw(plan.to, target, deadline);
+        assertTimeLeft(deadline);
+      } catch (error) {
+        throw afterAPart(error);
+      }
+    }
+  }
+
+  private plan(from: string, to: string, options: MoveOptions<unknown, unknown> = {}): Plan {
+    const [source, target] = [this.place(from), this.place(to)];
+    if (source.id === target.id) throw new CacheArgumentError('to: must be another key than the one to move from');
+    assertOptions(options, MOVE_OPTIONS);
+    const { change, ttl, tags, grace } = options;
+    if (change !== undefined) assertFunction('change', change);
+    const graceTime = toMilliseconds(grace);
+    if (grace !== undefined && graceTime === undefined) {
+      throw new CacheArgumentError(`grace: ${durationProblem(grace)}`);
+    }
+    return {
+      from: source,
+      to: target,
+      change,
+      ttl: ttl === undefined ? undefined : ttlOf(this.settings, ttl),
+      tags: tags === undefined ? undefined : this.keyspace.tagIds(tags),
+      grace: graceTime,
+    };
+  }
+
+  private place(key: string): Place {
+    const id = this.keyspace.id(key);
+    return { id, recordKey: this.keyspace.recordKey(id), fullKey: this.keyspace.fullKey(key) };
+  }
+
+  private async source({ id, recordKey }: Place, deadline: number): Promise<Source | undefined> {
+    const at = performance.now();
+    const record = await this.backend.getWithTtl(recordKey, deadline);
+    // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
+    const found = record && (await this.reads.decode(id, Buffer.from(record.bytes)));
+    return record && found && !found.header.movedAway
+      ? { ...found, bytes: record.bytes, left: record.ttl, at }
+      : undefined;
+  }
+
+  private async target({ from, to, change, ttl, tags }: Plan, source: Source): Promise<Target> {
+    const now = this.backend.now();
+    const tagIds = tags ?? source.header.tags;
+    const life = ttl === undefined ? {} : { ttl, fixedEnd: false };
+    const header = { ...source.header, ...life, tags: tagIds, incarnation: this.writes.incarnation(tagIds) };
+    const bytes = await (change
+      ? this.codec.encode(to.fullKey, to.id, await change(source.value), header)
+      : this.codec.transfer(from.id, source.bytes, to.fullKey, to.id, header));
+    const mark = endingAt(now + 2 * this.settings.timeout, header);
+    return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
+  }
+
+  /** Makes the indexes cover the new record; gives the expiry it is to have in the end. */
+  private async cover(plan: Plan, header: RecordHeader, { left, at }: Source, deadline: number): Promise<() => Expiry> {
+    const { id } = plan.to;
+    if (plan.ttl !== undefined) {
+      const expiry = await this.writes.cover(id, header, undefined, deadline);
+      return () => expiry;
+    }
+    const life = withinAge(this.settings, header, left, this.backend.now());
+    await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline);
+    return () => (life === null ? 'never' : { in: Math.max(1, Math.ceil(life - (performance.now() - at))) });
+  }
+
+  private async claim({ id }: Place, { header, provisional }: Target, deadline: number): Promise<void> {
+    const expiry = { in: 2 * this.settings.timeout };
+    if (await this.writes.setIfAbsent(id, provisional, expiry, deadline)) return;
+    await this.tags.leave([{ id, header }], deadline);
+    throw new CacheArgumentError('to: there is a record under this key already; move to a new key');
+  }
+
+  /** Ends the old record, if it is still the one that was read. */
+  private async release({ from, grace }: Plan, source: Source, deadline: number): Promise<boolean> {
+    const { bytes, header, left } = source;
+    if (grace === undefined) {
+      const isGone = await this.backend.compareAndSet(from.recordKey, bytes, 'delete', deadline);
+      if (isGone) await this.tags.leave([source], deadline);
+      return isGone;
+    }
+    const life = Math.min(grace, left ?? Infinity);
+    const set = await this.codec.restamp(from.fullKey, from.id, bytes, endingAt(this.backend.now() + life, header));
+    return this.backend.compareAndSet(from.recordKey, bytes, { set, expiry: { in: life } }, deadline);
+  }
+
+  /** Gives the new record its full life, unless somebody deleted it meanwhile, which wins. */
+  private async settle(
+    { id, recordKey, fullKey }: Place,
+    { header, provisional, bytes }: Target,
+    expiry: () => Expiry,
+    deadline: number,
+  ): Promise<Buffer | undefined> {
+    for (let [expected, set] = [provisional, bytes]; ;) {
+      if (await this.backend.compareAndSet(recordKey, expected, { set, expiry: expiry() }, deadline)) return set;
+      assertTimeLeft(deadline);
+      const current = await this.backend.get(recordKey, deadline);
+      const known = current && (await this.codec.header(id, current));
+      // Whatever changed it kept the mark.
+      if (!current || !known?.movedAway) return undefined;
+      const { tags, incarnation } = known;
+      expected = current;
+      set = await this.codec.restamp(fullKey, id, current, { ...header, tags, incarnation });
+    }
+  }
+
+  private async withdraw({ id, recordKey }: Place, { header, provisional }: Target, deadline: number): Promise<void> {
+    await this.backend.compareAndSet(recordKey, provisional, 'delete', deadline);
+    await this.tags.leave([{ id, header }], deadline);
+  }
+}
+
+/** A header that says that its record ends for good at a moment of Redis' clock, whatever becomes of its expiry. */
+function endingAt(moment: number, header: RecordHeader): RecordHeader {
+  return { ...header, movedAway: true, ttl: Math.max(1, Math.ceil(moment) - header.createdAt) };
+}

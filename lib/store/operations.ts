@@ -1,0 +1,86 @@
+import { performance } from 'node:perf_hooks';
+import type { CacheBackend } from '../backend/cache-backend.js';
+import { RecordCipher } from '../record/cipher.js';
+import { RecordCodec } from '../record/codec.js';
+import { Changes } from './changes.js';
+import { Counters } from './counters.js';
+import { Keyspace } from './keyspace.js';
+import { Loads } from './loads.js';
+import { Moves } from './move.js';
+import { openNearCache } from './near-cache.js';
+import type { NearCache } from './near-cache.js';
+import { Reads } from './reads.js';
+import { Removal } from './removal.js';
+import { Rewrites } from './rewrite.js';
+import { SingleFlight } from './single-flight.js';
+import type { StoreSettings } from './store-settings.js';
+import { TagIndex } from './tag-index.js';
+import { Walks } from './walks.js';
+import { Writes } from './writes.js';
+
+/** What a store and its scopes have in common. */
+interface Common {
+  readonly settings: StoreSettings;
+  readonly backend: CacheBackend;
+  readonly codec: RecordCodec;
+  readonly tags: TagIndex;
+  readonly near: NearCache | undefined;
+}
+
+/** What a store consists of, put together. */
+export class Operations {
+  static open(settings: StoreSettings, backend: CacheBackend): Operations {
+    const { namespace, keyRing, hashKeys } = settings;
+    const cipher = keyRing && new RecordCipher(keyRing, namespace);
+    const keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
+    const codec = new RecordCodec(settings, keyspace, cipher);
+    const near = openNearCache(settings, backend, keyspace);
+    return new Operations({ settings, backend, codec, tags: new TagIndex(keyspace, backend), near }, keyspace);
+  }
+
+  readonly settings: StoreSettings;
+  readonly backend: CacheBackend;
+  readonly writes: Writes;
+  readonly rewrites: Rewrites;
+  readonly reads: Reads;
+  readonly changes: Changes;
+  readonly moves: Moves;
+  readonly removal: Removal;
+  readonly walks: Walks;
+  readonly counters: Counters;
+  readonly loads: Loads;
+  readonly flights: SingleFlight;
+  /** The moment by which a call that begins now must settle. */
+  readonly deadline: () => number;
+
+  private constructor(
+    private readonly common: Common,
+    readonly keyspace: Keyspace,
+  ) {
+    const { settings, backend, codec, tags, near } = common;
+    const deadline = () => performance.now() + settings.timeout;
+    this.deadline = deadline;
+    this.settings = settings;
+    this.backend = backend;
+    this.writes = new Writes(settings, backend, keyspace, codec, tags);
+    this.rewrites = new Rewrites(settings, backend, keyspace, codec, tags, this.writes);
+    this.reads = new Reads(settings, backend, keyspace, codec, this.rewrites, near, deadline);
+    this.changes = new Changes(backend, keyspace, tags, this.reads, this.writes, this.rewrites, deadline);
+    this.moves = new Moves(settings, backend, keyspace, codec, tags, this.reads, this.writes, deadline);
+    this.walks = new Walks(settings, backend, keyspace, codec, tags, deadline);
+    this.removal = new Removal(backend, keyspace, tags, this.walks, deadline);
+    this.counters = new Counters(settings, backend, keyspace, deadline);
+    this.flights = SingleFlight.on(backend);
+    this.loads = new Loads(keyspace, this.reads, this.writes, this.flights, deadline);
+  }
+
+  /** Carries out a deletion of records that only Redis knows: afterwards there is neither a copy nor a load of any of them. */
+  aroundAll<T>(deletion: () => Promise<T>): Promise<T> {
+    return this.reads.withoutCopies(() => this.flights.aroundAll(this.keyspace.prefix, deletion));
+  }
+
+  /** The same below a name. @throws CacheArgumentError */
+  scope(name: string): Operations {
+    return new Operations(this.common, this.keyspace.scope(name));
+  }
+}

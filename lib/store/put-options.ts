@@ -1,0 +1,63 @@
+import { CacheArgumentError } from '../redis-cache.errors.js';
+import type { PutOptions } from '../redis-cache.options.js';
+import { assertOptions } from './arguments.js';
+import { ttlOf } from './expiry.js';
+import type { ExpirySettings } from './expiry.js';
+import type { Keyspace } from './keyspace.js';
+
+const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'expiresAt', 'tags'];
+
+/** As long as the longest duration, so that a moment fits wherever a ttl does. In ms. */
+const LONGEST = 100 * 365.25 * 24 * 60 * 60 * 1000;
+
+/** The rest of what a writing call asks for, as far as it does. */
+export interface Given {
+  /** For how long; `null`: for ever. */
+  readonly ttl?: number | null;
+  /** Until when, in ms since the epoch, whatever the ttl; only beside a `ttl`. */
+  readonly end?: number;
+  /** The ids of the tags. */
+  readonly tags?: readonly string[] | undefined;
+}
+
+/** What the options of a call say. @throws CacheArgumentError */
+export function readPutOptions(
+  options: PutOptions | undefined,
+  settings: ExpirySettings,
+  keyspace: Keyspace,
+  now: number,
+): Given {
+  assertOptions(options, PUT_OPTIONS);
+  const { ttl, expiresAt, tags } = options ?? {};
+  if (ttl !== undefined && expiresAt !== undefined) {
+    throw new CacheArgumentError('expiresAt: must not be given beside a ttl; leave out one of them');
+  }
+  const end = expiresAt === undefined ? undefined : momentOf(expiresAt, now);
+  return {
+    ...(ttl !== undefined && { ttl: ttlOf(settings, ttl) }),
+    // A header has no ttl below 1 ms; the record is gone by then.
+    ...(end !== undefined && { ttl: Math.max(1, end - now), end }),
+    ...(tags !== undefined && { tags: keyspace.tagIds(tags) }),
+  };
+}
+
+/** The options of one record of many: they go before those of the call, one by one. */
+export function mergePutOptions(call: PutOptions | undefined, own: PutOptions | undefined): PutOptions | undefined {
+  if (call === undefined || own === undefined) return own ?? call;
+  assertOptions(own, PUT_OPTIONS);
+  const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) as PutOptions;
+  // Both say how long the record lives.
+  const isTimed = 'ttl' in said || 'expiresAt' in said;
+  return { ...call, ...(isTimed && { ttl: undefined, expiresAt: undefined }), ...said };
+}
+
+function momentOf(expiresAt: unknown, now: number): number {
+  const moment = expiresAt instanceof Date ? expiresAt.getTime() : expiresAt;
+  if (typeof moment === 'number' && moment > -LONGEST && moment <= now + LONGEST) {
+    if (typeof expiresAt !== 'number' || moment < 1e9 || moment > 1e11) return Math.max(1, Math.ceil(moment)); // Redis refuses 0
+    throw new CacheArgumentError('expiresAt: looks like seconds (such as the `exp` of a JWT); give 1000 times as much');
+  }
+  throw new CacheArgumentError(
+    'expiresAt: must be a Date or a number of milliseconds since 1970, at most 100 years from now',
+  );
+}

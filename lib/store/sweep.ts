@@ -1,0 +1,53 @@
+import type { OnGone, RecordHead } from './tag-index.js';
+
+/** Passes over an index after which a sweep ends, though others write under the tag all the time. */
+const MOST_PASSES = 100;
+
+/** What one pass over an index met. */
+interface Pass {
+  /** The members without a record: it is not yet written, or has gone, perhaps to another key. */
+  readonly dead: Set<string>;
+  /** Whether there was a record. */
+  isLive: boolean;
+  /** Whether a record, or an entry that may have been that of one, went while it was looked at. */
+  isDisturbed: boolean;
+}
+
+/**
+ * Passes over the index of a tag until no record that was there at the beginning can have escaped to another key by `move`.
+ *
+ * A move adds the entry of the new record, writes that, and then ends the old one. A pass that read its page of the index before,
+ * and looks at the records after, sees neither. So there are further passes, until one meets nothing but records that it
+ * deletes, or two meet only the same entries without a record: a move would have needed a new entry. (A move of a record
+ * that has just been moved begins when that is written; its entry was dead in no two passes.)
+ */
+export class Sweep {
+  private pass: Pass = { dead: new Set(), isLive: false, isDisturbed: false };
+
+  /** The pages of all passes. */
+  async *pages(walk: (onGone: OnGone) => AsyncIterable<readonly RecordHead[]>): AsyncIterable<readonly RecordHead[]> {
+    let before: Pass | undefined;
+    let wasStable = false;
+    for (let i = 0; i < MOST_PASSES; i++) {
+      this.pass = { dead: new Set(), isLive: false, isDisturbed: false };
+      yield* walk(this.onGone);
+      const { dead, isDisturbed, isLive } = this.pass;
+      if (dead.size === 0 && !isDisturbed) return;
+      const isStable = !isDisturbed && [...dead].every((member) => before?.dead.has(member));
+      if (isStable && wasStable && !isLive) return;
+      wasStable = isStable;
+      before = this.pass;
+    }
+  }
+
+  /** To be told of every page: the records that were to be deleted, and the number of those that were. */
+  deleted(records: readonly RecordHead[], count: number): void {
+    this.pass.isLive ||= records.length > 0;
+    this.pass.isDisturbed ||= count < records.length || records.some(({ header }) => header.movedAway);
+  }
+
+  private readonly onGone: OnGone = (member, isTrimmed) => {
+    if (isTrimmed) this.pass.isDisturbed = true;
+    else this.pass.dead.add(member);
+  };
+}
