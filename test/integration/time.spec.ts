@@ -1,0 +1,137 @@
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { RedisServer } from '../support/redis-server.js';
+import { Stage } from '../support/stage.js';
+import { WorkerProcess } from '../support/worker-process.js';
+import { expectTtl, HOUR, MINUTE } from '../contract/auth-contract.js';
+
+const NAMESPACE = 'session';
+const KEY = `${NAMESPACE}:key`;
+
+async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+describe('maxAge, whatever Redis is told about a key', () => {
+  let stage: Stage;
+  let server: RedisServer;
+  let store: RedisCacheStore;
+  beforeAll(async () => {
+    stage = await Stage.redis();
+    ({ server } = stage);
+  });
+  beforeEach(async () => {
+    await server.cli('FLUSHALL');
+    store = await stage.open({ namespace: NAMESPACE, ttl: '1h', maxAge: '2h', sliding: true });
+  });
+  afterEach(() => stage.clean());
+  afterAll(() => stage?.stop());
+
+  const reads: [string, (s: RedisCacheStore) => Promise<unknown>][] = [
+    ['get', (s) => s.get('key')],
+    ['get with touch', (s) => s.get('key', { touch: true })],
+    ['getMany', async (s) => (await s.getMany(['key']))[0]],
+    ['entries', async (s) => (await allOf(s.entries()))[0]],
+    ['entries with a tag', async (s) => (await allOf(s.entries({ tag: 'user:42' })))[0]],
+    ['update', (s) => s.update('key', () => 2)],
+    ['take', (s) => s.take('key')],
+  ];
+
+  it.each(reads)('is judged by %s: a record that was persisted is absent once it is too old', async (_, read) => {
+    await store.put('key', 1, { tags: ['user:42'] });
+    await server.cli('PERSIST', KEY);
+    await stage.pass(2 * HOUR - MINUTE);
+    expect(await store.get('key')).toBe(1);
+    await server.cli('PERSIST', KEY);
+    await stage.pass(MINUTE);
+    await server.cli('PERSIST', `${NAMESPACE}#user:42`);
+    expect(await read(store)).toBeUndefined();
+    expect(await store.replace('key', 2)).toBe(false);
+    expect(await store.touch('key', '1h')).toBe(false);
+  });
+
+  it.each(reads)(
+    'is judged by %s: a record that was restored from a dump is absent once it is too old',
+    async (_, read) => {
+      await store.put('key', 1);
+      const dump = await server.client().dumpBuffer(KEY);
+      await store.delete('key');
+      await stage.pass(3 * HOUR);
+      await server.client().restore(KEY, 0, dump);
+      expect(await read(store)).toBeUndefined();
+    },
+  );
+
+  it.each(reads)('is judged by %s: a record older than a maxAge that was lowered is absent', async (_, read) => {
+    const before = await stage.open({ namespace: NAMESPACE, ttl: '10h' });
+    await before.put('key', 1, { tags: ['user:42'] });
+    await stage.pass(3 * HOUR);
+    expect(await before.get('key')).toBe(1);
+    expect(await read(store)).toBeUndefined();
+  });
+
+  it('leaves has, ttl, keys and deletion to what Redis holds', async () => {
+    await store.put('key', 1, { tags: ['user:42'] });
+    await server.cli('PERSIST', KEY);
+    await stage.pass(3 * HOUR);
+    expect([await store.has('key'), await store.ttl('key'), await store.keys()]).toEqual([true, null, ['key']]);
+    expect(await store.delete('key')).toBe(true);
+  });
+
+  it('lets putIfAbsent and getOrPut write where a record is too old to be read', async () => {
+    for (const write of [() => store.putIfAbsent('key', 2), () => store.getOrPut('key', () => 2)]) {
+      await store.put('key', 1, { tags: ['user:42'] });
+      await server.cli('PERSIST', KEY);
+      await stage.pass(3 * HOUR);
+      expect([true, 2]).toContain(await write());
+      expect(await store.get('key')).toBe(2);
+      await expectTtl(store, 'key', HOUR);
+      expect(await store.keys({ tag: 'user:42' })).toEqual([]);
+    }
+  });
+
+  it('caps what a record from before maxAge is extended to, from its creation', async () => {
+    const before = await stage.open({ namespace: NAMESPACE, ttl: '1h' });
+    await before.put('key', 1);
+    for (let age = 50; age < 120; age += 35) {
+      await stage.pass((age === 50 ? 50 : 35) * MINUTE);
+      expect(await store.touch('key')).toBe(true);
+      expect(await store.ttl('key')).toBeLessThanOrEqual((120 - age) * MINUTE);
+    }
+    await stage.pass(35 * MINUTE);
+    expect(await store.get('key')).toBeUndefined();
+  });
+});
+
+describe('the age of a record', () => {
+  it('is of the clock of Redis, whatever the hosts believe the time to be', async () => {
+    const stage = await Stage.redis();
+    const options = { namespace: NAMESPACE, ttl: '1h', maxAge: '2h', sliding: true };
+    const host = (hours: number) =>
+      WorkerProcess.start<typeof import('../support/workers/clock.worker.js')>('clock.worker', {
+        REDIS_URL: stage.url,
+        STORE: JSON.stringify(options),
+        AHEAD: String(hours * HOUR),
+      });
+    const [early, late] = await Promise.all([host(-48), host(48)]);
+    try {
+      const store = await stage.open(options);
+      for (const writer of [early, late]) {
+        await writer.run('put', 'key', 'value', ['user:42']);
+        for (const reader of [early, late]) {
+          expect(await reader.run('get', 'key')).toBe('value');
+          expect(await reader.run('touch', 'key')).toBe(true);
+          expect(await reader.run('keys', 'user:42')).toEqual(['key']);
+        }
+        expect(await store.get('key')).toBe('value');
+        await expectTtl(store, 'key', HOUR);
+        await store.touch('key', '9h');
+        await expectTtl(store, 'key', 2 * HOUR);
+      }
+    } finally {
+      await Promise.all([early.kill(), late.kill()]);
+      await stage.stop();
+    }
+  });
+});
