@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
-import { uncovered } from '../support/tag-invariant.js';
+import { tagState, uncovered } from '../support/tag-invariant.js';
 import { WorkerProcess } from '../support/worker-process.js';
 import type { Session } from '../support/workers/auth.worker.js';
 
@@ -136,6 +136,23 @@ describe('instances of one application', () => {
       expect(survivors).toEqual([]);
       expect(deleted).toBeGreaterThan(100);
       expect(looks.filter(({ ids }) => ids.length > 0).length).toBeGreaterThan(5); // they went on
+    });
+
+    it('at rest the index names the live records, each once, and nothing else', async () => {
+      for (let round = 0; round < 3; round++) {
+        await churn();
+        for (let i = 0; i < 5; i++) {
+          await sleep(40);
+          if (i % 2) await store.deleteByTag(TAG);
+          else await store.take(all[i] ?? '');
+        }
+        await Promise.all([first.run('endChurn'), second.run('endChurn')]);
+        await sleep(500); // what expires soon has expired
+        const listed = await store.keys({ tag: TAG });
+        expect(await tagState(server, 'auth', TAG)).toEqual({ uncovered: [], leftOver: [] });
+        expect(listed).toEqual(await store.keys());
+        expect(listed.length).toBeGreaterThan(0);
+      }
     });
 
     it('one that dies in the middle of it leaves no record behind that its tag does not find', async () => {
