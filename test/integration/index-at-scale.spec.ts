@@ -80,7 +80,8 @@ describe('an index with very many members whose records are gone', () => {
       });
       expect(listed).toEqual(['live']);
       for (const { median } of [put, touch, walk]) expect(median).toBeLessThan(LONGEST_MEDIAN);
-      if (what !== 'whose moment has passed') expect(await server.cli('ZCARD', INDEX)).toBe(1);
+      const isOverdue = what === 'whose moment has passed'; // those are trimmed by later commands, bit by bit
+      expect(Number(await server.cli('ZCARD', INDEX))).toBeLessThan(isOverdue ? OVERDUE : 2);
       const commands = await commandsDuring(server, () => store.keys({ tag: TAG }));
       expect(Object.values(commands).reduce((sum, calls) => sum + calls, 0)).toBeLessThan(20);
       expect(await store.deleteByTag(TAG)).toBe(1);
