@@ -13,6 +13,7 @@ import request from 'supertest';
 import { SILENT } from '../../test/support/cache-app.js';
 import { RedisServer } from '../../test/support/redis-server.js';
 import { JwtDenyList } from './jwt-deny-list.js';
+import { Locks } from './lock.js';
 import { LoginAttempts } from './login-attempts.js';
 import { ResetTokens } from './one-time-token.js';
 import { Cart, type CartSession } from './session-update.js';
@@ -37,14 +38,14 @@ describe('recipe', () => {
   let apps: [INestApplication, INestApplication];
 
   async function start(): Promise<INestApplication> {
-    const namespaces = ['attempt', 'reset-token', 'revoked-jwt', 'used-jwt'];
+    const namespaces = ['attempt', 'lock', 'reset-token', 'revoked-jwt', 'used-jwt'];
     const module = await Test.createTestingModule({
       imports: [
         RedisCacheModule.forRoot({ url: server.url, namespace: 'session', ttl: '30m', timeout: '10s' }),
         RedisCacheModule.forFeature(...namespaces.map((namespace) => ({ namespace, ttl: '2h' }))),
       ],
       controllers: [MeController],
-      providers: [Cart, JwtDenyList, LoginAttempts, ResetTokens, Sessions],
+      providers: [Cart, JwtDenyList, Locks, LoginAttempts, ResetTokens, Sessions],
     })
       .setLogger(SILENT)
       .compile();
@@ -134,6 +135,26 @@ describe('recipe', () => {
       for (const other of [UNKNOWN, '', '*', 'ü'.repeat(43)]) {
         expect(await of(ResetTokens).redeem(other)).toBeUndefined();
       }
+    });
+  });
+
+  describe('lock', () => {
+    it(`has one owner of ${CALLERS} callers of two instances, who alone can renew and release it`, async () => {
+      const results = await together(Locks, (locks) => locks.acquire('job'));
+      const owners = results.flatMap((result) => (result.status === 'fulfilled' && result.value ? [result.value] : []));
+      expect(owners).toHaveLength(1);
+      const [owner = ''] = owners;
+      await server.cli('PEXPIRE', 'lock:job', 5000);
+      expect([await of(Locks).renew('job', 'other'), await of(Locks).release('job', 'other')]).toEqual([false, false]);
+      expect(await ttlOf('lock', 'job')).toBeLessThanOrEqual(5000);
+      expect(await of(Locks).renew('job', owner)).toBe(true);
+      expect(await ttlOf('lock', 'job')).toBeGreaterThan(5000);
+      // It ends by Redis' clock; its next owner is safe from the first one.
+      await server.cli('DEL', 'lock:job');
+      expect(await of(Locks).renew('job', owner)).toBe(false);
+      const next = await of(Locks).acquire('job');
+      expect([await of(Locks).release('job', owner), await of(Locks).renew('job', owner)]).toEqual([false, false]);
+      expect(await of(Locks).release('job', next ?? '')).toBe(true);
     });
   });
 
