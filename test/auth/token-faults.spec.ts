@@ -1,0 +1,124 @@
+import { CacheUnavailableError } from 'nestjs-redis-cache-store';
+import { AttemptLimiter, OneTimeCodes, type RedisCacheAuthOptions, RefreshTokens } from 'nestjs-redis-cache-store/auth';
+import { commandsDuring } from '../support/command-stats.js';
+import { TcpProxy } from '../support/proxy.js';
+import { AuthStage, HOUR, SECRET } from './auth-stage.js';
+
+const OPTIONS: RedisCacheAuthOptions = {
+  refreshTokens: { namespace: 'refresh', idle: '14d', absolute: '90d' },
+  codes: { namespace: 'code', secret: SECRET },
+  attempts: { namespace: 'attempt', limit: 10 },
+};
+/** Each way, in ms; a round trip is twice as long. */
+const DELAY = 150;
+
+describe('tokens and codes on a bad network', () => {
+  let stage: AuthStage;
+  let proxy: TcpProxy;
+  let tokens: RefreshTokens;
+  let codes: OneTimeCodes;
+  let attempts: AttemptLimiter;
+  beforeAll(async () => {
+    stage = await AuthStage.redis();
+    proxy = await TcpProxy.start(stage.stage.server);
+  });
+  beforeEach(async () => {
+    const module = await stage.open(OPTIONS, { url: proxy.url });
+    [tokens, codes, attempts] = [module.get(RefreshTokens), module.get(OneTimeCodes), module.get(AttemptLimiter)];
+    // Scripts that Redis does not know yet take a round trip more.
+    const token = await tokens.issue('user:0', {});
+    await tokens.rotate(token);
+    await attempts.hit('key');
+    await attempts.peek('key');
+  });
+  afterEach(async () => {
+    await proxy.resume();
+    await stage.clean();
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await stage?.stop();
+  });
+
+  async function roundTripsOf(call: () => Promise<unknown>): Promise<number> {
+    proxy.delay(DELAY);
+    const begun = performance.now();
+    await call();
+    const took = performance.now() - begun;
+    proxy.delay(0);
+    return Math.floor(took / (2 * DELAY));
+  }
+
+  it('a rotation takes two round trips, a retried one one, a hit one, and the token of a link one', async () => {
+    const token = await tokens.issue('user:42', {});
+    expect(await roundTripsOf(() => tokens.rotate(token))).toBe(2);
+    expect(await roundTripsOf(() => tokens.rotate(token))).toBe(1);
+    expect(await roundTripsOf(() => attempts.hit('key'))).toBe(1);
+    expect(await roundTripsOf(() => attempts.peek('key'))).toBe(1);
+    const link = await codes.issueToken('reset', 'user:42');
+    expect(await roundTripsOf(() => codes.redeemToken('reset', link))).toBe(1);
+  });
+
+  it('a malformed token is answered without asking Redis', async () => {
+    const asked = await commandsDuring(stage.stage.server, async () => {
+      expect(await tokens.rotate('malformed')).toEqual({ outcome: 'unknown' });
+      expect(await tokens.revoke('malformed')).toBe(false);
+      expect(await codes.redeemToken('reset', 'malformed')).toEqual({ outcome: 'none' });
+    });
+    expect(asked).toEqual({});
+  });
+
+  /** The error of a call of which Redis carries out a command whose reply is lost: the nth of those that write. */
+  async function withReplyLost(call: () => Promise<unknown>): Promise<unknown> {
+    const lost = proxy.dropReplies();
+    const failure = await call().catch((error: unknown) => error);
+    await lost;
+    await proxy.resume();
+    return failure;
+  }
+
+  it('after a rotation whose answer is lost, the same token gives one successor, whatever Redis has done', async () => {
+    const token = await tokens.issue('user:42', {});
+    for (let i = 0; i < 3; i++) {
+      const failure = await withReplyLost(() => tokens.rotate(token));
+      if (failure instanceof Error) expect(failure).toBeInstanceOf(CacheUnavailableError);
+    }
+    const rotation = await tokens.rotate(token);
+    expect(['rotated', 'retried']).toContain(rotation.outcome);
+    expect(await tokens.rotate(token)).toMatchObject({ token: 'token' in rotation && rotation.token });
+    expect(await tokens.rotate('token' in rotation ? rotation.token : '')).toMatchObject({ outcome: 'rotated' });
+  });
+
+  it('after a redemption whose answer is lost, a retry is ok or none, and never gives a second one', async () => {
+    const link = await codes.issueToken('reset', 'user:42');
+    const failure = await withReplyLost(() => codes.redeemToken('reset', link));
+    expect(failure).toMatchObject({ outcome: 'unknown' });
+    expect(await codes.redeemToken('reset', link)).toEqual({ outcome: 'none' });
+    const code = await codes.issue('login', 'user:42');
+    let oks = 0;
+    for (let i = 0; i < 3; i++) {
+      const told = await withReplyLost(() => codes.redeem('login', 'user:42', code));
+      if (!(told instanceof Error) && (told as { outcome: string }).outcome === 'ok') oks++;
+    }
+    if ((await codes.redeem('login', 'user:42', code)).outcome === 'ok') oks++;
+    expect(oks).toBeLessThanOrEqual(1);
+  });
+
+  it('the window of a retry runs by the clock of Redis, whatever the hosts believe', async () => {
+    const token = await tokens.issue('user:42', {});
+    await tokens.rotate(token);
+    const { now } = Date;
+    for (const ahead of [HOUR, -HOUR]) {
+      Date.now = () => now() + ahead;
+      expect((await tokens.rotate(token)).outcome).toBe('retried');
+    }
+  });
+
+  it('a family that somebody made last for ever in Redis is unknown', async () => {
+    const token = await tokens.issue('user:7', {});
+    const family = (await tokens.list('user:7'))[0]?.family;
+    expect(await stage.stage.server.cli('PERSIST', `refresh:${family}`)).toBe(1);
+    expect(await tokens.rotate(token)).toEqual({ outcome: 'unknown' });
+    expect(await tokens.list('user:7')).toEqual([]);
+  });
+});
