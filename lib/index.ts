@@ -7,6 +7,7 @@ export {
   CacheCommandError,
   CacheConfigError,
   CacheCorruptError,
+  CacheLimitError,
   CacheUnavailableError,
   RedisCacheError,
 } from './redis-cache.errors.js';

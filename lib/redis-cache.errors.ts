@@ -170,6 +170,29 @@ export class CacheCommandError extends RedisCacheError {
 }
 
 /**
+ * As many records have the tag as `limit` of the call allows. Nothing was written.
+ *
+ * @example
+ * ```ts
+ * if (error instanceof CacheLimitError) throw new ConflictException(`No more than ${error.limit} devices`);
+ * ```
+ */
+export class CacheLimitError extends RedisCacheError {
+  readonly code = 'CACHE_LIMIT';
+
+  constructor(
+    /** How many records may have the tag. */
+    readonly limit: number,
+  ) {
+    super(`${limit} records have the tag, which is the limit`);
+  }
+
+  static {
+    brand(this, 'CacheLimitError');
+  }
+}
+
+/**
  * The bytes under a key are no record of this store: they are foreign, truncated or altered, or the schema refuses them. No value is given.
  *
  * @example

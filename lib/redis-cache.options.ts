@@ -162,6 +162,12 @@ export interface PutOptions {
   expiresAt?: Date | number;
   /** Up to 64 labels that `deleteByTag` and `keys({ tag })` find the record by, e.g. `['user:42']`; each as long as a key may be. */
   tags?: readonly string[];
+  /**
+   * The record is written only if fewer than `records` others have `tag`: else the call rejects with CacheLimitError, and leaves
+   * nothing behind. Exact, however many callers there are at once. Of `put`, `putMany`, `putIfAbsent` and `move`; a record that
+   * `put` overwrites counts as another one. Default: no limit.
+   */
+  limit?: TagLimit;
 }
 
 /** What `update` expects of its callback: without a schema, the type the caller names. */
@@ -220,6 +226,14 @@ export interface DeleteByTagOptions {
   thorough?: boolean;
 }
 
+/** How many records may have a tag; see `limit`. */
+export interface TagLimit {
+  /** One of the tags of the record. */
+  tag: string;
+  /** From 1. */
+  records: number;
+}
+
 /** Options of `move`. */
 export interface MoveOptions<T, Input> {
   /** Gives the value in the new place. It may run again, so it should only compute. Its time does not count. Default: the value stays. */
@@ -228,8 +242,15 @@ export interface MoveOptions<T, Input> {
   ttl?: Duration | null;
   /** The tags in the new place. Default: those it has. */
   tags?: readonly string[];
+  /** As of `put`. A record that has the tag already goes on being counted once. */
+  limit?: TagLimit;
   /** For so long the old key stays readable, e.g. for requests under way; nothing extends it. Default: it goes at once. */
   grace?: Duration;
+  /**
+   * Gives the value that the old key has for its `grace`, such as a note where the record is now; that one has no tags. Default: it
+   * keeps value and tags.
+   */
+  leave?: (current: T) => Replacement<T, Input>;
 }
 
 /** What to walk over; without any, the whole namespace. */

@@ -66,7 +66,7 @@ export class RedisCacheRuntime {
   }
 
   /** The clock that what is stored lives by, in ms since the epoch. */
-  readonly now = (): number => Date.now();
+  readonly now = (): number => this.#backend.now();
 
   /** Opens the connection, if no call has done so yet; see `startup`. */
   async start(): Promise<void> {

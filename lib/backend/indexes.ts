@@ -26,6 +26,12 @@ export interface IndexBackend {
    */
   addToIndex(index: string, member: string, membership: Membership, deadline: number): Promise<number>;
 
+  /**
+   * Adds a member only if the index has fewer than `most` others then, in one atomic step; whether it did. The member whose place
+   * the new one takes is none of the others.
+   */
+  admitToIndex(index: string, member: string, membership: Membership, most: number, deadline: number): Promise<boolean>;
+
   /** Removes those of the members that are there. */
   removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void>;
 

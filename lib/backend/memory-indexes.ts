@@ -26,6 +26,13 @@ export class MemoryIndexes {
     return until;
   }
 
+  /** Whether there are fewer than `most` members beside the one whose place a new one takes. */
+  hasRoom(key: string, { successorOf = '' }: Membership, most: number): boolean {
+    const { members } = this.indexes.get(key) ?? {};
+    if (members) trim(members);
+    return (members?.size ?? 0) - (members?.has(successorOf) ? 1 : 0) < most;
+  }
+
   remove(key: string, gone: readonly string[]): void {
     const members = this.indexes.get(key)?.members;
     for (const member of gone) members?.delete(member);

@@ -117,6 +117,13 @@ export class MemoryBackend implements CacheBackend {
     return this.answer(this.indexes.add(index, member, membership));
   }
 
+  async admitToIndex(index: string, member: string, membership: Membership, most: number): Promise<boolean> {
+    this.assertOpen();
+    const hasRoom = this.indexes.hasRoom(index, membership, most);
+    if (hasRoom) this.indexes.add(index, member, membership);
+    return this.answer(hasRoom);
+  }
+
   async removeFromIndex(index: string, members: readonly string[]): Promise<void> {
     this.assertOpen();
     return this.answer(this.indexes.remove(index, members));

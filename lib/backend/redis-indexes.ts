@@ -2,7 +2,7 @@ import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisReply } from '../connection/redis-command.js';
 import type { IndexBackend, IndexMember, Membership } from './indexes.js';
 import type { RedisCaller } from './redis-caller.js';
-import { ADD_TO_INDEX, INDEX_PAGE, REMOVE_FROM_INDEX } from './redis-scripts.js';
+import { ADD_TO_INDEX, ADMIT_TO_INDEX, INDEX_PAGE, REMOVE_FROM_INDEX } from './redis-scripts.js';
 import { chunks } from './writes-in-parts.js';
 
 /** Members of one page, and of one removal: some 0.5 ms of Redis' time in an index of a million. */
@@ -29,6 +29,17 @@ export class RedisIndexes implements IndexBackend {
   ): Promise<number> {
     const args = [this.skew, member, String(ttl ?? ''), successorOf];
     return moment(await this.caller.run(ADD_TO_INDEX, [index], args, deadline));
+  }
+
+  async admitToIndex(
+    index: string,
+    member: string,
+    { ttl, successorOf = '' }: Membership,
+    most: number,
+    deadline: number,
+  ): Promise<boolean> {
+    const args = [this.skew, member, String(ttl ?? ''), successorOf, String(most)];
+    return (await this.caller.run(ADMIT_TO_INDEX, [index], args, deadline)) === 1;
   }
 
   async removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void> {

@@ -103,12 +103,7 @@ elseif last then
 end
 `;
 
-/**
- * KEYS: index. ARGV: clock skew in ms, member, ttl in ms or '', the member whose place it takes or ''.
- * → the moment until which the member stays at least, or '+inf'.
- */
-export const ADD_TO_INDEX = script(`
-${CLOCK}
+const ADD = `
 local moment = ARGV[3] == '' and '+inf' or string.format('%.0f', now + ARGV[3])
 local place = ARGV[4] ~= '' and redis.call('ZSCORE', KEYS[1], ARGV[4])
 -- The first write, since Redis without memory (OOM) refuses a script no more once it has written.
@@ -116,7 +111,26 @@ redis.call('ZADD', KEYS[1], 'GT', moment, ARGV[2])
 if place then redis.call('ZADD', KEYS[1], 'GT', place, ARGV[2]) end
 ${TRIM}
 ${LIVE_AS_LONG_AS_LAST}
+`;
+
+/**
+ * KEYS: index. ARGV: clock skew in ms, member, ttl in ms or '', the member whose place it takes or ''.
+ * → the moment until which the member stays at least, or '+inf'.
+ */
+export const ADD_TO_INDEX = script(`
+${CLOCK}
+${ADD}
 return moment
+`);
+
+/** As ADD_TO_INDEX, with the most members that the index may have then: → 1, or 0 if it would have more, and nothing changes. */
+export const ADMIT_TO_INDEX = script(`
+${CLOCK}
+local others = redis.call('ZCOUNT', KEYS[1], string.format('%.0f', now - ARGV[1]), '+inf')
+if ARGV[4] ~= '' and redis.call('ZSCORE', KEYS[1], ARGV[4]) then others = others - 1 end
+if others >= tonumber(ARGV[5]) then return 0 end
+${ADD}
+return 1
 `);
 
 /** KEYS: index. ARGV: clock skew in ms, members. */

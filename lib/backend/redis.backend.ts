@@ -112,6 +112,16 @@ export class RedisBackend implements CacheBackend {
     return this.indexes.addToIndex(index, member, membership, deadline);
   }
 
+  admitToIndex(
+    index: string,
+    member: string,
+    membership: Membership,
+    most: number,
+    deadline: number,
+  ): Promise<boolean> {
+    return this.indexes.admitToIndex(index, member, membership, most, deadline);
+  }
+
   removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void> {
     return this.indexes.removeFromIndex(index, members, deadline);
   }

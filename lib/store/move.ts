@@ -9,14 +9,15 @@ import type { MoveOptions } from '../redis-cache.options.js';
 import { assertFunction, assertOptions } from './arguments.js';
 import { ttlOf, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
+import { readLimit } from './put-options.js';
 import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';
 import type { StoreSettings } from './store-settings.js';
-import type { TagIndex } from './tag-index.js';
+import type { Limit, TagIndex } from './tag-index.js';
 import { SPARE } from './writes.js';
 import type { Writes } from './writes.js';
 
-const MOVE_OPTIONS: readonly (keyof MoveOptions<never, never>)[] = ['change', 'ttl', 'tags', 'grace'];
+const MOVE_OPTIONS: readonly (keyof MoveOptions<never, never>)[] = ['change', 'ttl', 'tags', 'limit', 'grace', 'leave'];
 
 /** Where a record is to go, and what is to become of it. */
 interface Plan {
@@ -25,8 +26,10 @@ interface Plan {
   readonly change?: ((value: unknown) => unknown) | undefined;
   readonly ttl?: number | null | undefined;
   readonly tags?: readonly string[] | undefined;
+  readonly limit?: Limit | undefined;
   /** In ms. */
   readonly grace?: number | undefined;
+  readonly leave?: ((value: unknown) => unknown) | undefined;
 }
 
 interface Place {
@@ -83,6 +86,7 @@ export class Moves {
       const begun = performance.now();
       const target = await this.target(plan, source);
       deadline += performance.now() - begun;
+      await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
       const expiry = await this.cover(plan, target.header, source, deadline);
       await this.claim(plan.to, target, deadline);
       try {
@@ -99,8 +103,10 @@ export class Moves {
     const [source, target] = [this.place(from), this.place(to)];
     if (source.id === target.id) throw new CacheArgumentError('to: must be another key than the one to move from');
     assertOptions(options, MOVE_OPTIONS);
-    const { change, ttl, tags, grace } = options;
+    const { change, ttl, tags, limit, grace, leave } = options;
     if (change !== undefined) assertFunction('change', change);
+    if (leave !== undefined) assertFunction('leave', leave);
+    if (leave !== undefined && grace === undefined) throw new CacheArgumentError('leave: needs a "grace"');
     const graceTime = toMilliseconds(grace);
     if (grace !== undefined && graceTime === undefined) {
       throw new CacheArgumentError(`grace: ${durationProblem(grace)}`);
@@ -111,7 +117,9 @@ export class Moves {
       change,
       ttl: ttl === undefined ? undefined : ttlOf(this.settings, ttl),
       tags: tags === undefined ? undefined : this.keyspace.tagIds(tags),
+      limit: limit === undefined ? undefined : readLimit(limit, this.keyspace, tags),
       grace: graceTime,
+      leave,
     };
   }
 
@@ -162,16 +170,28 @@ export class Moves {
   }
 
   /** Ends the old record, if it is still the one that was read. */
-  private async release({ from, grace }: Plan, source: Source, deadline: number): Promise<boolean> {
+  private async release({ from, grace, leave }: Plan, source: Source, deadline: number): Promise<boolean> {
     const { bytes, header, left } = source;
-    if (grace === undefined) {
-      const isGone = await this.backend.compareAndSet(from.recordKey, bytes, 'delete', deadline);
-      if (isGone) await this.tags.leave([source], deadline);
-      return isGone;
-    }
-    const life = Math.min(grace, left ?? Infinity);
-    const set = await this.codec.restamp(from.fullKey, from.id, bytes, endingAt(this.backend.now() + life, header));
-    return this.backend.compareAndSet(from.recordKey, bytes, { set, expiry: { in: life } }, deadline);
+    const life = Math.min(grace ?? 0, left ?? Infinity);
+    const end = endingAt(this.backend.now() + life, header);
+    const restamp = () => this.codec.restamp(from.fullKey, from.id, bytes, end);
+    const change =
+      grace === undefined
+        ? 'delete'
+        : { set: await (leave ? this.left(from, leave, source, end) : restamp()), expiry: { in: life } };
+    const isReleased = await this.backend.compareAndSet(from.recordKey, bytes, change, deadline);
+    if (isReleased && (grace === undefined || leave)) await this.tags.leave([source], deadline);
+    return isReleased;
+  }
+
+  /** What is left under the old key, without tags: nobody looks for it there any more. */
+  private async left(
+    { fullKey, id }: Place,
+    leave: (value: unknown) => unknown,
+    { value }: Source,
+    header: RecordHeader,
+  ): Promise<Buffer> {
+    return this.codec.encode(fullKey, id, await leave(value), { ...header, tags: [], incarnation: undefined });
   }
 
   /** Gives the new record its full life, unless somebody deleted it meanwhile, which wins. */

@@ -1,11 +1,12 @@
 import { CacheArgumentError } from '../redis-cache.errors.js';
-import type { PutOptions } from '../redis-cache.options.js';
+import type { PutOptions, TagLimit } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import { ttlOf } from './expiry.js';
 import type { ExpirySettings } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
+import type { Limit } from './tag-index.js';
 
-const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'expiresAt', 'tags'];
+const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'expiresAt', 'tags', 'limit'];
 
 /** As long as the longest duration, so that a moment fits wherever a ttl does. In ms. */
 const LONGEST = 100 * 365.25 * 24 * 60 * 60 * 1000;
@@ -18,6 +19,7 @@ export interface Given {
   readonly end?: number;
   /** The ids of the tags. */
   readonly tags?: readonly string[] | undefined;
+  readonly limit?: Limit | undefined;
 }
 
 /** What the options of a call say. @throws CacheArgumentError */
@@ -28,7 +30,7 @@ export function readPutOptions(
   now: number,
 ): Given {
   assertOptions(options, PUT_OPTIONS);
-  const { ttl, expiresAt, tags } = options ?? {};
+  const { ttl, expiresAt, tags, limit } = options ?? {};
   if (ttl !== undefined && expiresAt !== undefined) {
     throw new CacheArgumentError('expiresAt: must not be given beside a ttl; leave out one of them');
   }
@@ -38,7 +40,17 @@ export function readPutOptions(
     // A header has no ttl below 1 ms; the record is gone by then.
     ...(end !== undefined && { ttl: Math.max(1, end - now), end }),
     ...(tags !== undefined && { tags: keyspace.tagIds(tags) }),
+    ...(limit !== undefined && { limit: readLimit(limit, keyspace, tags) }),
   };
+}
+
+/** `tags`: of the record, as far as the call gives them. @throws CacheArgumentError */
+export function readLimit(limit: TagLimit, keyspace: Keyspace, tags: readonly string[] = []): Limit {
+  assertOptions(limit, ['tag', 'records'], 'limit');
+  const { tag, records } = limit;
+  if (!tags.includes(tag)) throw new CacheArgumentError('limit: its "tag" must be one of "tags"');
+  if (Number.isSafeInteger(records) && records >= 1) return { tagId: keyspace.tagId(tag), most: records };
+  throw new CacheArgumentError('limit: its "records" must be a whole number from 1 on');
 }
 
 /** The options of one record of many: they go before those of the call, one by one. */

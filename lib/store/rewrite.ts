@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { CacheBackend, NextExpiry } from '../backend/cache-backend.js';
 import type { RecordCodec } from '../record/codec.js';
 import type { RecordHeader } from '../record/layout.js';
-import { CacheUnavailableError } from '../redis-cache.errors.js';
+import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { isFixed, isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
@@ -43,6 +43,7 @@ export class Rewrites {
     const id = this.keyspace.id(key);
     const recordKey = this.keyspace.recordKey(id);
     const asked = this.writes.read(options);
+    if (asked.limit) throw new CacheArgumentError('limit: is for put, putMany, putIfAbsent and move');
     for (let covered: RecordHeader | undefined; ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));

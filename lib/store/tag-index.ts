@@ -1,5 +1,5 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
-import { CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import { CacheCorruptError, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
 import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
 import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
@@ -23,6 +23,12 @@ export type Found = RecordHead | 'unreadable' | undefined;
 
 /** A record that is gone, or that an index names and that will not be. */
 export type Gone = Pick<RecordHead, 'id' | 'header'>;
+
+/** The most records that may have a tag. */
+export interface Limit {
+  readonly tagId: string;
+  readonly most: number;
+}
 
 /** Is told of what lies under the key of a record and is none. */
 export type OnUnreadable = (id: string, error: CacheCorruptError) => void;
@@ -68,6 +74,29 @@ export class TagIndex {
       this.backend.addToIndex(this.keyspace.indexKey(tagId), member, { ttl, successorOf }, deadline);
     const moments = await Promise.all(header.tags.map(add));
     return ttl === null ? 'never' : { at: Math.min(...moments) };
+  }
+
+  /**
+   * Makes an entry for a record in the index of a tag if fewer than `most` others have the tag. It stays for `ttl` ms: until then
+   * the record has to be covered.
+   *
+   * @throws CacheLimitError; then there is no entry
+   */
+  async admit(
+    id: string,
+    header: RecordHeader,
+    { tagId, most }: Limit,
+    ttl: number,
+    deadline: number,
+    before?: Gone,
+  ): Promise<void> {
+    const index = this.keyspace.indexKey(tagId);
+    const successorOf = before?.header.tags.includes(tagId) ? memberOf(before.id, before.header) : undefined;
+    const admit = () => this.backend.admitToIndex(index, memberOf(id, header), { ttl, successorOf }, most, deadline);
+    if (await admit()) return;
+    // Some of the others may have expired early, or been evicted.
+    await this.trim(index, () => deadline);
+    if (!(await admit())) throw new CacheLimitError(most);
   }
 
   /** As `leave`, for records of which the first bytes are told, at least the head. Those without tags are in no index. */

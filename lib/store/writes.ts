@@ -11,7 +11,7 @@ import { mergePutOptions, readPutOptions } from './put-options.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
 import { isRecord } from './tag-index.js';
-import type { TagIndex } from './tag-index.js';
+import type { Gone, Limit, TagIndex } from './tag-index.js';
 
 /** As many records as are written at once by the calls for many. */
 const BATCH = 1000;
@@ -28,6 +28,7 @@ export interface Draft {
   readonly bytes: Buffer;
   /** The moment at which it expires, if the call named one. */
   readonly end?: number | undefined;
+  readonly limit?: Limit | undefined;
 }
 
 /** How records are written that replace nothing, or whatever is there. */
@@ -44,10 +45,10 @@ export class Writes {
   async draft(key: string, value: unknown, options: PutOptions | undefined): Promise<Draft> {
     const id = this.keyspace.id(key);
     const fullKey = this.keyspace.fullKey(key);
-    const { ttl = this.settings.ttl, end, tags = [] } = this.read(options);
+    const { ttl = this.settings.ttl, end, tags = [], limit } = this.read(options);
     const fixedEnd = end !== undefined;
     const header = { createdAt: this.backend.now(), ttl, fixedEnd, tags, incarnation: this.incarnation(tags) };
-    return { key: fullKey, id, header, end, bytes: await this.codec.encode(fullKey, id, value, header) };
+    return { key: fullKey, id, header, end, limit, bytes: await this.codec.encode(fullKey, id, value, header) };
   }
 
   /** The drafts of many records, each with options of its own, which go before those of the call. */
@@ -88,7 +89,8 @@ export class Writes {
 
   /** Writes a record, whatever was there. */
   async write(ready: Draft, deadline: number): Promise<void> {
-    const { id, header, bytes, end } = await this.renew(ready);
+    const { id, header, bytes, end, limit } = await this.renew(ready);
+    await this.admit(id, header, limit, deadline);
     const expiry = await this.cover(id, header, end, deadline);
     const recordKey = this.keyspace.recordKey(id);
     if (header.tags.length === 0) return void (await this.backend.set(recordKey, bytes, expiry, deadline));
@@ -106,7 +108,8 @@ export class Writes {
 
   /** Writes a record if there is none; `isWanted` is asked at the last moment. */
   async writeIfAbsent(ready: Draft, deadline: number, isWanted: () => boolean = () => true): Promise<boolean> {
-    const { id, header, bytes, end } = await this.renew(ready);
+    const { id, header, bytes, end, limit } = await this.renew(ready);
+    await this.admit(id, header, limit, deadline);
     const expiry = await this.cover(id, header, end, deadline);
     const isWritten = isWanted() && (await this.setIfAbsent(id, bytes, expiry, deadline));
     if (!isWritten) await this.tags.leave([{ id, header }], deadline);
@@ -117,6 +120,17 @@ export class Writes {
   async setIfAbsent(id: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean> {
     const set = () => this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
     return (await set()) || ((await this.removeTooOld(id, deadline)) && (await set()));
+  }
+
+  /** Rejects if the tag of a limit has no room for the record. @throws CacheLimitError */
+  async admit(
+    id: string,
+    header: RecordHeader,
+    limit: Limit | undefined,
+    deadline: number,
+    before?: Gone,
+  ): Promise<void> {
+    if (limit) await this.tags.admit(id, header, limit, 2 * this.settings.timeout, deadline, before);
   }
 
   /**
