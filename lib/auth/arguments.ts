@@ -1,4 +1,6 @@
+import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
+import type { RegenerateOptions } from './session.js';
 
 /** A text of the application's that becomes part of a key or a tag; what it says is not shown. @throws CacheArgumentError */
 export function assertText(name: string, value: unknown): asserts value is string {
@@ -6,4 +8,18 @@ export function assertText(name: string, value: unknown): asserts value is strin
   if (value === '') throw new CacheArgumentError(`${name}: must not be empty`);
   if (Buffer.byteLength(value) > 512) throw new CacheArgumentError(`${name}: must not be longer than 512 bytes`);
   if (!value.isWellFormed()) throw new CacheArgumentError(`${name}: must be well-formed Unicode`);
+}
+
+/** @throws CacheArgumentError */
+export function assertRegenerate({ subject, data, overlap, ...unknown }: RegenerateOptions<unknown>): void {
+  if (Object.keys(unknown).length > 0) {
+    throw new CacheArgumentError('options: may have "subject", "data" and "overlap", and nothing else');
+  }
+  if (subject !== undefined) assertText('subject', subject);
+  if (overlap === undefined) return;
+  if (toMilliseconds(overlap) === undefined) throw new CacheArgumentError(`overlap: ${durationProblem(overlap)}`);
+  if (subject === undefined && data === undefined) return;
+  throw new CacheArgumentError(
+    'overlap: must not be given beside "subject" or "data": a token from before would read what came after the login',
+  );
 }

@@ -1,5 +1,5 @@
 import { ConfigurableModuleBuilder, Logger, Module } from '@nestjs/common';
-import type { DynamicModule, FactoryProvider, Provider } from '@nestjs/common';
+import type { DynamicModule, FactoryProvider, InjectionToken, Provider } from '@nestjs/common';
 import { CacheConfigError } from '../redis-cache.errors.js';
 import { runtimeProvider } from '../redis-cache.core-module.js';
 import type { RedisCacheRuntime } from '../redis-cache.runtime.js';
@@ -23,12 +23,15 @@ const KINDS = Object.keys(SERVICES) as ServiceKind[];
 const auth = new ConfigurableModuleBuilder<RedisCacheAuthOptions>({ optionsInjectionToken: AUTH_OPTIONS })
   .setClassMethodName('forFeature')
   .setFactoryMethodName('createRedisCacheAuthOptions')
-  .setExtras<{ name?: string }>({}, (definition, { name }) =>
-    withServices(
-      definition,
-      KINDS.map((kind) => serviceProvider(kind, name, true)),
-    ),
-  )
+  .setExtras<{ name?: string; connection?: string }>({}, (definition, { name, connection }) => {
+    const createLate = (kind: ServiceKind) => (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => {
+      if (options?.connection !== undefined) throw tooLate('connection');
+      if (options?.[kind]?.name !== undefined) throw tooLate(`${kind}.name`);
+      return create(kind, options, runtime);
+    };
+    const provide = (kind: ServiceKind) => serviceProvider(serviceToken(kind, name), connection, createLate(kind));
+    return withServices(definition, KINDS.map(provide));
+  })
   .build();
 
 /** Its services are known before its options are: all four. */
@@ -52,10 +55,11 @@ export class RedisCacheAuthModule {
   static forFeature(options: RedisCacheAuthOptions): DynamicModule {
     const asked = KINDS.filter((kind) => options[kind] !== undefined);
     const providers = [{ provide: AUTH_OPTIONS, useFactory: () => checked(options) }];
-    return withServices(
-      { module: RedisCacheAuthModule, providers },
-      asked.map((kind) => serviceProvider(kind, options[kind]?.name, false)),
-    );
+    const provide = (kind: ServiceKind) =>
+      serviceProvider(serviceToken(kind, options[kind]?.name), options.connection, (runtime) =>
+        create(kind, options, runtime),
+      );
+    return withServices({ module: RedisCacheAuthModule, providers }, asked.map(provide));
   }
 
   /**
@@ -72,14 +76,16 @@ function withServices(definition: DynamicModule, services: readonly FactoryProvi
   return { ...definition, providers, exports: services.map(({ provide }) => provide) };
 }
 
-function serviceProvider(kind: ServiceKind, name: string | undefined, isAsync: boolean): FactoryProvider {
-  const make = (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => {
-    assertServices(options);
-    const own = options[kind]?.name;
-    if (isAsync && own !== undefined) throw new CacheConfigError(`${kind}.name`, 'belongs beside "useFactory"');
-    return create(kind, options, runtime);
-  };
-  return runtimeProvider<[RedisCacheAuthOptions]>(serviceToken(kind, name), undefined, make, [AUTH_OPTIONS]);
+function serviceProvider(
+  token: InjectionToken,
+  connection: string | undefined,
+  make: (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => unknown,
+): FactoryProvider {
+  return runtimeProvider<[RedisCacheAuthOptions]>(token, connection, make, [AUTH_OPTIONS]);
+}
+
+function tooLate(option: string): CacheConfigError {
+  return new CacheConfigError(option, 'belongs beside "useFactory", since it is needed before the factory runs');
 }
 
 type Creators = {
@@ -112,6 +118,7 @@ const CREATE: Creators = {
 };
 
 function create<Kind extends ServiceKind>(kind: Kind, options: RedisCacheAuthOptions, runtime: RedisCacheRuntime) {
+  assertServices(options);
   const own = options[kind];
   return own === undefined ? leftOut(kind) : CREATE[kind](own, runtime, new Logger('RedisCacheAuthModule'));
 }

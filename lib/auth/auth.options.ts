@@ -110,6 +110,8 @@ export interface RedisCacheAuthOptions {
   refreshTokens?: RefreshTokensOptions;
   codes?: OneTimeCodesOptions;
   attempts?: AttemptLimiterOptions;
+  /** The name of the connection, as in `RedisCacheModule.forFeature`. Default: the one without a name. */
+  connection?: string;
 }
 
 /** Where `useClass` and `useExisting` of `forFeatureAsync` get the options from. */
@@ -117,11 +119,14 @@ export interface RedisCacheAuthOptionsFactory {
   createRedisCacheAuthOptions(): RedisCacheAuthOptions | Promise<RedisCacheAuthOptions>;
 }
 
-/** `imports`, `inject`, one of `useFactory`, `useClass` and `useExisting`, and the `name` of its services. */
+/**
+ * `imports`, `inject`, and one of `useFactory`, `useClass` and `useExisting`. Beside them the `name` of the services and that of
+ * their `connection`, which are needed before the factory runs.
+ */
 export type RedisCacheAuthAsyncOptions = ConfigurableModuleAsyncOptions<
   RedisCacheAuthOptions,
   keyof RedisCacheAuthOptionsFactory
-> & { name?: string };
+> & { name?: string; connection?: string };
 
 /** The four services, by their options. */
 export const SERVICES = {

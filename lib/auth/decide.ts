@@ -1,3 +1,4 @@
+import type { PutOptions } from '../redis-cache.options.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 
 /** What is to become of a record, and what the caller is told; without `write` the record stays as it is. */
@@ -17,6 +18,7 @@ export async function decide<Value, Answer>(
   store: RedisCacheStore,
   key: string,
   decision: (current: Value) => Decision<Value, Answer> | Promise<Decision<Value, Answer>>,
+  options?: PutOptions,
 ): Promise<Answer | undefined> {
   let answer: Answer | undefined;
   const change = async (current: Value) => {
@@ -26,7 +28,7 @@ export async function decide<Value, Answer>(
     return decided.write;
   };
   try {
-    return (await store.update<Value>(key, change)) === undefined ? undefined : answer;
+    return (await store.update<Value>(key, change, options)) === undefined ? undefined : answer;
   } catch (error) {
     if (error === LEAVE) return answer;
     throw error;

@@ -27,6 +27,7 @@ const ALL: Record<keyof RedisCacheAuthOptions, true> = {
   refreshTokens: true,
   codes: true,
   attempts: true,
+  connection: true,
 };
 const SESSIONS: Record<keyof SessionsOptions, true> = {
   namespace: true,

@@ -1,6 +1,7 @@
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
+import type { Lifetime } from './lifetime.js';
 
 /** What a list of devices shows of a session or a refresh token: `{ device: 'Firefox on Linux', address: '203.0.113.7' }`. */
 export type About = Readonly<Record<string, unknown>>;
@@ -40,6 +41,16 @@ export interface CreatedSession<Data> {
   readonly session: Session<Data>;
 }
 
+/** Options of `regenerate`. */
+export interface RegenerateOptions<Data> {
+  /** Who has just logged in. */
+  readonly subject?: string;
+  /** Data in the place of those the session has. */
+  readonly data?: Data;
+  /** For so long the old token leads to the new session. */
+  readonly overlap?: Duration;
+}
+
 /** What is stored of a session, times in ms since the epoch. */
 export interface SessionRecord {
   readonly subject: string | null;
@@ -48,6 +59,8 @@ export interface SessionRecord {
   readonly lastSeenAt: number;
   readonly authenticatedAt: number | null;
   readonly about?: About;
+  /** The first id of the session, which tells that two records are one session while it is being regenerated. */
+  readonly origin: string;
   /** During an overlap: the id of the session that this one has become. */
   readonly movedTo?: string;
 }
@@ -55,13 +68,13 @@ export interface SessionRecord {
 /** Whether what was read is a session at all. */
 export function isSessionRecord(value: unknown): value is SessionRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { subject, createdAt, lastSeenAt, authenticatedAt } = value as Partial<SessionRecord>;
+  const { subject, createdAt, lastSeenAt, authenticatedAt, origin } = value as Partial<SessionRecord>;
   return (
     (subject === null || typeof subject === 'string') &&
     typeof createdAt === 'number' &&
     typeof lastSeenAt === 'number' &&
     (authenticatedAt === null || typeof authenticatedAt === 'number') &&
-    'data' in value
+    typeof origin === 'string'
   );
 }
 
@@ -73,27 +86,27 @@ export class StoredSession<Data> implements Session<Data> {
   readonly authenticatedAt: Date | null;
   readonly expiresAt: Date | null;
   declare readonly about?: About;
-  readonly #now: () => number;
+  readonly #lifetime: Lifetime;
 
   constructor(
     readonly id: string,
     { subject, createdAt, lastSeenAt, authenticatedAt, about }: SessionRecord,
     readonly data: Data,
-    expiresAt: number | null,
-    now: () => number,
+    lifetime: Lifetime,
   ) {
     this.subject = subject;
     this.createdAt = new Date(createdAt);
     this.lastSeenAt = new Date(lastSeenAt);
     this.authenticatedAt = authenticatedAt === null ? null : new Date(authenticatedAt);
-    this.expiresAt = expiresAt === null ? null : new Date(expiresAt);
+    const end = lifetime.endOf(createdAt, lastSeenAt);
+    this.expiresAt = end === null ? null : new Date(end);
     if (about !== undefined) this.about = about;
-    this.#now = now;
+    this.#lifetime = lifetime;
   }
 
   isFresh(within: Duration): boolean {
     const ms = toMilliseconds(within);
     if (ms === undefined) throw new CacheArgumentError(`within: ${durationProblem(within)}`);
-    return this.authenticatedAt !== null && this.#now() - this.authenticatedAt.getTime() <= ms;
+    return this.authenticatedAt !== null && this.#lifetime.now() - this.authenticatedAt.getTime() <= ms;
   }
 }

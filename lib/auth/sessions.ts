@@ -2,17 +2,19 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
-import type { Duration } from '../redis-cache.duration.js';
-import { CacheArgumentError, CacheCorruptError } from '../redis-cache.errors.js';
+import { CacheLimitError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
-import { assertText } from './arguments.js';
+import { assertRegenerate, assertText } from './arguments.js';
+import { TooManySessionsError } from './auth.errors.js';
 import type { DataSchema } from './data-schema.js';
 import type { Lifetime } from './lifetime.js';
 import { isToken, randomToken, sha256 } from './secrets.js';
+import { SessionRecords } from './session-records.js';
+import type { FoundSession } from './session-records.js';
 import { SessionSockets } from './session-sockets.js';
 import type { SocketClient } from './session-sockets.js';
-import { isSessionRecord, StoredSession } from './session.js';
-import type { About, CreatedSession, Session, SessionEvent, SessionRecord } from './session.js';
+import { StoredSession } from './session.js';
+import type { About, CreatedSession, RegenerateOptions, Session, SessionEvent, SessionRecord } from './session.js';
 import type { TokenSource } from './token-source.js';
 
 /** The options of `Sessions` after validation. */
@@ -53,8 +55,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   readonly #events = new Subject<SessionEvent>();
   readonly #store: RedisCacheStore;
   readonly #settings: SessionsSettings;
-  /** Sessions that a call of this process is just keeping alive. */
-  readonly #sliding = new Set<string>();
+  readonly #records: SessionRecords;
   /** Those that were bound to a session, and how requests bring their tokens. @internal */
   readonly sockets: SessionSockets<Data>;
 
@@ -62,6 +63,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   constructor(store: RedisCacheStore, settings: SessionsSettings) {
     this.#store = store;
     this.#settings = settings;
+    this.#records = new SessionRecords(store, settings.lifetime);
     this.events$ = this.#events.asObservable();
     this.sockets = new SessionSockets(this, settings.from, settings.recheck);
   }
@@ -76,19 +78,15 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     if (subject !== null) assertText('subject', subject);
     await this.#settings.schema.check(data);
     const token = randomToken();
-    const now = this.#now();
-    const record: SessionRecord = {
-      subject,
-      data,
-      createdAt: now,
-      lastSeenAt: now,
-      authenticatedAt: subject === null ? null : now,
-      ...(about && { about }),
-    };
     const id = sha256(token);
-    await this.#store.put(id, record, this.#life(record));
+    const now = this.#settings.lifetime.now();
+    const times = { createdAt: now, lastSeenAt: now, authenticatedAt: subject === null ? null : now };
+    const record: SessionRecord = { subject, data, ...times, origin: id, ...(about && { about }) };
+    const options = { ttl: this.#settings.lifetime.lifeOf(now), ...this.#membership(subject) };
+    await this.#store.put(id, record, options).catch(asTooMany);
     this.#emit({ type: 'created', id, subject });
-    return { token, session: await this.#session(id, record) };
+    await this.#evict(subject);
+    return { token, session: await this.#session({ id, record }) };
   }
 
   /**
@@ -98,9 +96,9 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    * @example `const session = await sessions.get(token)`
    */
   async get(token: string): Promise<Session<Data> | undefined> {
-    const found = await this.#find(token);
+    const found = await this.#records.find(token);
     if (!found) return undefined;
-    return this.#session(found.id, await this.#used(found.id, found.record));
+    return this.#session({ id: found.id, record: await this.#records.keepAlive(found) });
   }
 
   /**
@@ -110,11 +108,12 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    */
   async update(token: string, change: (data: Data) => Input | Promise<Input>): Promise<Session<Data> | undefined> {
     const { schema } = this.#settings;
-    return this.#change(token, async (record) => {
+    const next = async (record: SessionRecord) => {
       const data = await change(await schema.read<Data>(record.data));
       await schema.check(data);
       return { ...record, data };
-    });
+    };
+    return this.#changed(this.#records.change(token, next));
   }
 
   /**
@@ -127,38 +126,76 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    * @throws TooManySessionsError as `create`; the session then stays as it was
    * @example `const { token } = await sessions.regenerate(anonymous, { subject: user.id })`
    */
-  async regenerate(
-    _token: string,
-    _options: { subject?: string; data?: Input; overlap?: Duration } = {},
-  ): Promise<CreatedSession<Data> | undefined> {
-    throw new CacheArgumentError('regenerate: comes with the next commits');
+  async regenerate(token: string, asked: RegenerateOptions<Input> = {}): Promise<CreatedSession<Data> | undefined> {
+    assertRegenerate(asked);
+    const { subject, data, overlap } = asked;
+    if (data !== undefined) await this.#settings.schema.check(data);
+    if (!isToken(token)) return undefined;
+    const { lifetime } = this.#settings;
+    const id = sha256(token);
+    const current = await this.#records.at(id);
+    if (!current || current.movedTo !== undefined) return undefined;
+    const next = randomToken();
+    const nextId = sha256(next);
+    const now = lifetime.now();
+    const login = subject !== undefined && { subject, createdAt: now, authenticatedAt: now };
+    const change = (record: SessionRecord): SessionRecord => ({
+      ...record,
+      ...(data !== undefined && { data }),
+      ...login,
+      lastSeenAt: now,
+    });
+    const leave = (old: SessionRecord): SessionRecord => ({ ...old, data: null, movedTo: nextId });
+    const options = {
+      change,
+      ttl: lifetime.lifeOf(login ? now : current.createdAt),
+      ...(login && this.#membership(subject)),
+      ...(overlap !== undefined && { grace: overlap, leave }),
+    };
+    const record = await this.#store.move<SessionRecord>(id, nextId, options).catch(asTooMany);
+    if (!record) return undefined;
+    this.#emit({ type: 'regenerated', id: nextId, previous: id, subject: record.subject });
+    if (login) await this.#evict(subject);
+    return { token: next, session: await this.#session({ id: nextId, record }) };
   }
 
   /** Notes that the subject has just proved who they are. @example `await sessions.reauthenticate(token); // session.isFresh('5m')` */
   async reauthenticate(token: string): Promise<Session<Data> | undefined> {
-    return this.#change(token, (record) => ({ ...record, authenticatedAt: this.#now() }));
+    const next = (record: SessionRecord) => ({ ...record, authenticatedAt: this.#settings.lifetime.now() });
+    return this.#changed(this.#records.change(token, next));
   }
 
   /** The sessions of a subject, newest first. @example `const devices = await sessions.list(user.id)` */
   async list(subject: string): Promise<Session<Data>[]> {
-    const live = await this.#liveOf(subject);
-    return Promise.all(live.map(([id, record]) => this.#session(id, record)));
+    const live = await this.#records.liveOf(subject);
+    return Promise.all(live.map((found) => this.#session(found)));
   }
 
   /** Ends one session of a subject: "sign out this device". `false`: there is none, or it is another subject's. @example `await sessions.revoke(user.id, device.id)` */
-  async revoke(_subject: string, _id: string): Promise<boolean> {
-    throw new CacheArgumentError('revoke: comes with the next commits');
+  async revoke(subject: string, id: string): Promise<boolean> {
+    assertText('subject', subject);
+    return isToken(id) && this.#end('revoked', id, subject); // an id looks like a token
   }
 
   /** Ends the session of a token: the logout. @example `await sessions.revokeToken(token)` */
   async revokeToken(token: string): Promise<boolean> {
-    const found = await this.#find(token);
-    return found !== undefined && this.#end(found.id, found.record);
+    return isToken(token) && this.#end('revoked', sha256(token));
   }
 
   /** Ends all sessions of the subject of a token but that one; how many. @example `await sessions.revokeOthers(token)` */
-  async revokeOthers(_token: string): Promise<number> {
-    throw new CacheArgumentError('revokeOthers: comes with the next commits');
+  async revokeOthers(token: string): Promise<number> {
+    let count = 0;
+    // A pass may miss a session that is just being regenerated, and the next one finds it.
+    for (let quietPasses = 0; quietPasses < 2;) {
+      const own = await this.#records.find(token);
+      if (!own || own.record.subject === null) return count;
+      const { subject, origin } = own.record;
+      const others = (await this.#records.liveOf(subject)).filter(({ record }) => record.origin !== origin);
+      const ended = await Promise.all(others.map(({ id }) => this.#end('revoked', id, subject)));
+      count += ended.filter(Boolean).length;
+      quietPasses = others.length === 0 ? quietPasses + 1 : 0;
+    }
+    return count;
   }
 
   /**
@@ -166,10 +203,11 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    *
    * @example `await sessions.revokeAll(user.id); // after a change of password`
    */
-  async revokeAll(subject: string, _options: { thorough?: boolean } = {}): Promise<number> {
-    const known = await this.#liveOf(subject);
-    const count = await this.#store.deleteByTag(subject);
-    for (const [id] of known) this.#emit({ type: 'revoked', id, subject });
+  async revokeAll(subject: string, options: { thorough?: boolean } = {}): Promise<number> {
+    assertText('subject', subject);
+    const known = await this.#store.keys({ tag: subject });
+    const count = await this.#store.deleteByTag(subject, options);
+    for (const id of known) this.#emit({ type: 'revoked', id, subject });
     return count;
   }
 
@@ -190,10 +228,10 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
 
   /** How long a session goes on if it is not used, in ms; `null`: for ever; `undefined`: it has ended. Keeps nothing alive. @internal */
   async left(id: string): Promise<number | null | undefined> {
-    const record = await this.#read(id);
+    const record = await this.#records.at(id);
     if (!record || record.movedTo !== undefined) return undefined;
     const end = this.#settings.lifetime.endOf(record.createdAt, record.lastSeenAt);
-    return end && end - this.#now();
+    return end && end - this.#settings.lifetime.now();
   }
 
   /** @internal */
@@ -202,88 +240,46 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     this.#events.complete();
   }
 
-  async #find(token: string): Promise<{ id: string; record: SessionRecord } | undefined> {
-    if (!isToken(token)) return undefined;
-    let id = sha256(token);
-    let record = await this.#read(id);
-    for (; record?.movedTo !== undefined; record = await this.#read(id)) id = record.movedTo;
-    return record && { id, record };
+  async #changed(found: Promise<FoundSession | undefined>): Promise<Session<Data> | undefined> {
+    const session = await found;
+    return session && this.#session(session);
   }
 
-  /** A record that has not ended. @throws CacheCorruptError */
-  async #read(id: string): Promise<SessionRecord | undefined> {
-    const record = await this.#store.get(id);
-    if (record === undefined) return undefined;
-    if (!isSessionRecord(record)) throw new CacheCorruptError('the record is no session');
-    return this.#isOver(record) ? undefined : record;
+  async #end(type: 'revoked' | 'evicted', id: string, subject?: string): Promise<boolean> {
+    const ended = await this.#records.end(id, subject);
+    if (ended) this.#emit({ type, id: ended.id, subject: ended.record.subject });
+    return ended !== undefined;
   }
 
-  /** Tells Redis of the use of a session if a tenth of `idle` has passed; if that fails, the session is as good as it was. */
-  async #used(id: string, record: SessionRecord): Promise<SessionRecord> {
-    const { idle, absolute } = this.#settings.lifetime;
-    const now = this.#now();
-    const isDue = now - record.lastSeenAt >= (idle ?? absolute ?? Infinity) / 10;
-    if (!isDue || this.#sliding.has(id)) return record;
-    this.#sliding.add(id);
-    try {
-      const used = await this.#store.update<SessionRecord>(id, (current) => ({ ...current, lastSeenAt: now }));
-      return used ?? record;
-    } catch {
-      return record;
-    } finally {
-      this.#sliding.delete(id);
-    }
+  /** What makes a session one of a subject, if it still may. */
+  #membership(subject: string | null) {
+    if (subject === null) return { tags: [] };
+    const { limit } = this.#settings;
+    const isRefused = limit?.when === 'refuse';
+    return { tags: [subject], ...(isRefused && { limit: { tag: subject, records: limit.sessions } }) };
   }
 
-  async #change(
-    token: string,
-    change: (record: SessionRecord) => SessionRecord | Promise<SessionRecord>,
-  ): Promise<Session<Data> | undefined> {
-    const found = await this.#find(token);
-    if (!found) return undefined;
-    const changed = await this.#store.update<SessionRecord>(found.id, change);
-    return changed && this.#session(found.id, changed);
+  /** Ends the oldest sessions of a subject until there are no more than the limit allows. Whoever comes last sees all of them. */
+  async #evict(subject: string | null): Promise<void> {
+    const { limit } = this.#settings;
+    if (subject === null || limit?.when !== 'evict-oldest') return;
+    const live = await this.#records.liveOf(subject);
+    await Promise.all(live.slice(limit.sessions).map(({ id }) => this.#end('evicted', id, subject)));
   }
 
-  async #end(id: string, { subject }: SessionRecord): Promise<boolean> {
-    const isEnded = await this.#store.delete(id);
-    if (isEnded) this.#emit({ type: 'revoked', id, subject });
-    return isEnded;
-  }
-
-  /** The sessions of a subject with their ids, newest first; each once, whatever is being regenerated. */
-  async #liveOf(subject: string): Promise<(readonly [id: string, record: SessionRecord])[]> {
-    assertText('subject', subject);
-    const live: (readonly [string, SessionRecord])[] = [];
-    for await (const [id, record] of this.#store.entries({ tag: subject })) {
-      if (!isSessionRecord(record)) throw new CacheCorruptError('a record with this tag is no session');
-      if (record.movedTo === undefined && !this.#isOver(record)) live.push([id, record]);
-    }
-    return live.toSorted(([a, { createdAt: one }], [b, { createdAt: other }]) => other - one || (a < b ? 1 : -1));
-  }
-
-  #isOver(record: SessionRecord): boolean {
-    const end = this.#settings.lifetime.endOf(record.createdAt, record.lastSeenAt);
-    return end !== null && end <= this.#now();
-  }
-
-  #life({ subject, createdAt }: SessionRecord) {
-    return { ttl: this.#settings.lifetime.lifeOf(createdAt), tags: subject === null ? [] : [subject] };
-  }
-
-  async #session(id: string, record: SessionRecord): Promise<Session<Data>> {
+  async #session({ id, record }: FoundSession): Promise<Session<Data>> {
     const { lifetime, schema } = this.#settings;
     const data = await schema.read<Data>(record.data);
-    const end = lifetime.endOf(record.createdAt, record.lastSeenAt);
-    return new StoredSession(id, record, data, end, lifetime.now);
-  }
-
-  #now(): number {
-    return this.#settings.lifetime.now();
+    return new StoredSession(id, record, data, lifetime);
   }
 
   /** The one place where events begin. */
   #emit(event: SessionEvent): void {
     this.#events.next(event);
   }
+}
+
+/** @throws TooManySessionsError */
+function asTooMany(error: unknown): never {
+  throw error instanceof CacheLimitError ? new TooManySessionsError(error.limit) : error;
 }

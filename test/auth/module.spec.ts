@@ -22,7 +22,7 @@ import {
 
 const ROOT: RedisCacheModuleOptions = { url: 'memory:', ttl: '1h' };
 const secret = randomBytes(32);
-const ALL: Required<RedisCacheAuthOptions> = {
+const ALL: Required<Omit<RedisCacheAuthOptions, 'connection'>> = {
   sessions: { namespace: 'session', idle: '30m', absolute: '12h' },
   refreshTokens: { namespace: 'refresh', idle: '14d', absolute: '90d' },
   codes: { namespace: 'code', secret },

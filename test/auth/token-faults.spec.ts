@@ -79,10 +79,10 @@ describe('tokens and codes on a bad network', () => {
 
   it('after a rotation whose answer is lost, the same token gives one successor, whatever Redis has done', async () => {
     const token = await tokens.issue('user:42', {});
-    for (let i = 0; i < 3; i++) {
-      const failure = await withReplyLost(() => tokens.rotate(token));
-      if (failure instanceof Error) expect(failure).toBeInstanceOf(CacheUnavailableError);
-    }
+    const failures: unknown[] = [];
+    for (let i = 0; i < 3; i++) failures.push(await withReplyLost(() => tokens.rotate(token)));
+    const errors = failures.filter((failure) => failure instanceof Error);
+    expect(errors.filter((error) => !(error instanceof CacheUnavailableError))).toEqual([]);
     const rotation = await tokens.rotate(token);
     expect(['rotated', 'retried']).toContain(rotation.outcome);
     expect(await tokens.rotate(token)).toMatchObject({ token: 'token' in rotation && rotation.token });

@@ -1,0 +1,114 @@
+import { CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import type { RedisCacheStore } from '../store/redis-cache.store.js';
+import { assertText } from './arguments.js';
+import { decide } from './decide.js';
+import type { Lifetime } from './lifetime.js';
+import { isToken, sha256 } from './secrets.js';
+import { isSessionRecord } from './session.js';
+import type { SessionRecord } from './session.js';
+
+/** A session and its id. */
+export interface FoundSession {
+  readonly id: string;
+  readonly record: SessionRecord;
+}
+
+/** How the records of sessions are found, listed and kept alive. A session that is over is absent, whatever Redis says. */
+export class SessionRecords {
+  /** Sessions that a call of this process is just keeping alive. */
+  private readonly sliding = new Set<string>();
+
+  constructor(
+    private readonly store: RedisCacheStore,
+    private readonly lifetime: Lifetime,
+  ) {}
+
+  /** The session that a token leads to: during an overlap that is the new one. */
+  async find(token: string): Promise<FoundSession | undefined> {
+    if (!isToken(token)) return undefined;
+    let id = sha256(token);
+    let record = await this.at(id);
+    for (; record?.movedTo !== undefined; record = await this.at(id)) id = record.movedTo;
+    return record && { id, record };
+  }
+
+  /** What lies under an id. @throws CacheCorruptError */
+  async at(id: string): Promise<SessionRecord | undefined> {
+    const record = await this.store.get(id);
+    if (record === undefined) return undefined;
+    if (!isSessionRecord(record)) throw new CacheCorruptError('the record is no session');
+    return this.isOver(record) ? undefined : record;
+  }
+
+  /** Tells Redis of the use of a session if a tenth of `idle` has passed; if that fails, the session is as good as it was. */
+  async keepAlive({ id, record }: FoundSession): Promise<SessionRecord> {
+    const { idle, absolute } = this.lifetime;
+    const now = this.lifetime.now();
+    const isDue = now - record.lastSeenAt >= (idle ?? absolute ?? Infinity) / 10;
+    if (!isDue || this.sliding.has(id)) return record;
+    this.sliding.add(id);
+    try {
+      const ttl = this.lifetime.lifeOf(record.createdAt);
+      const used = (current: SessionRecord) => ({ ...current, lastSeenAt: Math.max(now, current.lastSeenAt) });
+      return (await this.store.update<SessionRecord>(id, used, { ttl })) ?? record;
+    } catch (error) {
+      if (error instanceof RedisCacheError) return record;
+      throw error;
+    } finally {
+      this.sliding.delete(id);
+    }
+  }
+
+  /** The sessions of a subject, newest first; each once, also while it is being regenerated. */
+  async liveOf(subject: string): Promise<FoundSession[]> {
+    assertText('subject', subject);
+    const live = new Map<string, FoundSession>();
+    for await (const [id, record] of this.store.entries({ tag: subject })) {
+      if (!isSessionRecord(record)) throw new CacheCorruptError('a record with this tag is no session');
+      if (record.movedTo !== undefined || this.isOver(record)) continue;
+      const other = live.get(record.origin)?.record;
+      if (!other || other.lastSeenAt <= record.lastSeenAt) live.set(record.origin, { id, record });
+    }
+    const byAge = (a: FoundSession, b: FoundSession) =>
+      b.record.createdAt - a.record.createdAt || (a.id < b.id ? 1 : -1);
+    return [...live.values()].toSorted(byAge);
+  }
+
+  /** Changes the session that a token leads to, which also keeps it alive. */
+  async change(
+    token: string,
+    change: (record: SessionRecord) => SessionRecord | Promise<SessionRecord>,
+  ): Promise<FoundSession | undefined> {
+    for (;;) {
+      const found = await this.find(token);
+      if (!found) return undefined;
+      const { id } = found;
+      const decision = async (current: SessionRecord) => {
+        // Regenerated since it was found: the new record is the one to be changed.
+        if (current.movedTo !== undefined) return { answer: 'moved' as const };
+        const write = { ...(await change(current)), lastSeenAt: this.lifetime.now() };
+        return { answer: write, write };
+      };
+      const ttl = this.lifetime.lifeOf(found.record.createdAt);
+      const record = await decide<SessionRecord, SessionRecord | 'moved'>(this.store, id, decision, { ttl });
+      if (record !== 'moved') return record && { id, record };
+    }
+  }
+
+  /** Ends what lies under an id, if it is a session of `subject` (absent: of anybody), or the one that it has become. */
+  async end(id: string, subject?: string): Promise<FoundSession | undefined> {
+    let seen: SessionRecord | undefined;
+    const isEnded = await this.store.deleteIf(id, (record) => {
+      if (!isSessionRecord(record)) return false;
+      seen = record;
+      return record.movedTo === undefined && (subject === undefined || record.subject === subject);
+    });
+    if (seen?.movedTo !== undefined) return this.end(seen.movedTo, subject);
+    return isEnded && seen && !this.isOver(seen) ? { id, record: seen } : undefined;
+  }
+
+  isOver({ createdAt, lastSeenAt }: SessionRecord): boolean {
+    const end = this.lifetime.endOf(createdAt, lastSeenAt);
+    return end !== null && end <= this.lifetime.now();
+  }
+}
