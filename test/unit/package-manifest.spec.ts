@@ -85,7 +85,7 @@ describe('package.json', () => {
       '@nestjs/common': '^11.0.0 || ^12.0.0',
       '@nestjs/core': '^11.0.0 || ^12.0.0',
       '@nestjs/terminus': '^11.0.0 || ^12.0.0',
-      ioredis: '^6.0.0',
+      ioredis: '^5.4.2 || ^6.0.0',
       'reflect-metadata': '^0.1.13 || ^0.2.0',
       rxjs: '^7.8.0',
     });
