@@ -20,7 +20,7 @@ await leg('consumers', 'npm run --silent test:consumers');
 
 const newest = { ...have('Node 24', () => nodeFirst(newestNode())), ...have('Redis 8', () => server('redis')) };
 await leg('suite on the newest Node and Redis', 'npm test --silent', newest);
-await leg('suite on this Node and Redis', 'npm test --silent');
+await leg('suite on this Node and Redis, with ioredis 5', 'npm test --silent', { IOREDIS: '5' });
 const valkey = have('Valkey 8: contract and integration', () => server('valkey'));
 if (valkey !== undefined) {
   await leg('contract and integration on Valkey', 'npm test --silent -- test/contract test/integration', valkey);
