@@ -84,12 +84,17 @@ describe('package.json', () => {
     expect(manifest.peerDependencies).toEqual({
       '@nestjs/common': '^11.0.0 || ^12.0.0',
       '@nestjs/core': '^11.0.0 || ^12.0.0',
+      '@nestjs/microservices': '^11.0.0 || ^12.0.0',
       '@nestjs/terminus': '^11.0.0 || ^12.0.0',
+      '@nestjs/websockets': '^11.0.0 || ^12.0.0',
       ioredis: '^5.4.2 || ^6.0.0',
       'reflect-metadata': '^0.1.13 || ^0.2.0',
       rxjs: '^7.8.0',
     });
-    expect(manifest.peerDependenciesMeta).toEqual({ '@nestjs/terminus': { optional: true } });
+    const optional = ['@nestjs/microservices', '@nestjs/terminus', '@nestjs/websockets'];
+    expect(manifest.peerDependenciesMeta).toEqual(
+      Object.fromEntries(optional.map((name) => [name, { optional: true }])),
+    );
     for (const peer of Object.keys(manifest.peerDependencies)) expect(manifest.dependencies).not.toHaveProperty([peer]);
   });
 
