@@ -68,13 +68,21 @@ export type EncryptionKey = string | Uint8Array;
  * ```
  */
 export interface EncryptionOptions {
-  /** The first seals new records, all of them open records. To rotate, put a new key in front on every instance. */
+  /**
+   * The first seals new records, all of them open records. To rotate without refusing a session: add the new key as the second on
+   * every instance, then put it in front on every instance, then drop the old one when its last record has expired.
+   */
   keys: readonly EncryptionKey[];
   /**
-   * What `hashKeys` hashes with. Default: the last of `keys`, so dropping that one makes every record of a store with
-   * `hashKeys` unfindable, deny-lists included: give it here, and keep it, before you do.
+   * The key that `hashKeys` hashes with. It must never change: otherwise no record is found, deny-lists included. Default: the only one
+   * of `keys`. Before a second key is added, give the first one here.
    */
   hashKey?: EncryptionKey;
+  /**
+   * `true`: records that are not encrypted are read, too, while new ones are sealed: for the time in which `encryption` is
+   * introduced. Whoever can write to Redis can then forge records. Not with `hashKeys`. Default: `false`.
+   */
+  acceptPlain?: boolean;
 }
 
 /**

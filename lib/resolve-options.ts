@@ -150,6 +150,13 @@ async function resolve(
   );
   ensure(typeof hashKeys === 'boolean', 'hashKeys', 'must be true or false');
   ensure(!hashKeys || encryption !== false, 'hashKeys', 'needs "encryption": the hash is keyed');
+  const keyRing = encryption === false ? undefined : await openKeys(encryption);
+  ensure(
+    !hashKeys || keyRing?.isHashKeyClear === true,
+    'encryption.hashKey',
+    'must be given where "hashKeys" is on and there are several keys: the key that was the only one',
+  );
+  ensure(!hashKeys || keyRing?.acceptsPlain !== true, 'encryption.acceptPlain', 'is not for a store with "hashKeys"');
   return {
     namespace,
     ttl,
@@ -161,7 +168,7 @@ async function resolve(
     maxBytes,
     hashKeys,
     nearCache: resolveNearCache(options.nearCache, root),
-    keyRing: encryption === false ? undefined : await openKeys(encryption),
+    keyRing,
     timeout: resolveTimeout(root),
     warn,
   };

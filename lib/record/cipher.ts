@@ -13,18 +13,6 @@ const BODY = ID_BYTES + NONCE_BYTES;
 /** Bytes that sealing adds to a record. */
 const OVERHEAD = BODY + TAG_BYTES;
 
-/** So many of the records opened last are remembered, if they are not larger than this: some 16 MiB at most. */
-const OPENED = 1024;
-const OPENED_BYTES = 4096;
-
-/** What opening gave before. */
-interface Opened {
-  readonly keys: readonly SubKey[];
-  readonly head: Buffer;
-  readonly sealed: Buffer;
-  readonly plain: Buffer;
-}
-
 interface SubKey {
   readonly id: number;
   readonly key: KeyObject;
@@ -34,10 +22,7 @@ interface SubKey {
  * Seals records with AES-256-GCM, under keys that HKDF-SHA-256 (RFC 5869) derives for one namespace.
  * Sealed bytes: key id (4) · random nonce (12) · ciphertext · tag (16). With random nonces, NIST SP 800-38D allows 2^32
  * records under one key: put a new key in front before a store has written four billion.
- *
- * A record opens only where it was written, and with the head it was written with. Opening takes longer than all else
- * about a read, and a guard reads the same sessions again and again: what was opened lately is remembered, and given
- * for the very same bytes in the very same place under the very same keys, of which opening would say the same.
+ * A record opens only where it was written, and with the head it was written with.
  */
 export class RecordCipher {
   readonly #ring: KeyRing;
@@ -47,7 +32,6 @@ export class RecordCipher {
   #derived: readonly SubKey[] = [];
   #nonces = Buffer.alloc(0);
   #noncesUsed = 0;
-  readonly #opened = new Map<string, Opened>();
 
   constructor(ring: KeyRing, namespace: string) {
     this.#ring = ring;
@@ -74,13 +58,7 @@ export class RecordCipher {
 
   /** @throws CacheCorruptError if the bytes were altered, or sealed for another key or place; UnknownKeyError */
   open(head: Buffer, sealed: Buffer, place: string): Buffer {
-    const keys = this.#subKeys;
-    const known = this.#opened.get(place);
-    // A copy, since what a serializer makes of it may share its memory.
-    if (known?.keys === keys && known.sealed.equals(sealed) && known.head.equals(head)) return Buffer.from(known.plain);
-    const plain = this.#open(sealed, keys, associated(place, head));
-    if (sealed.length <= OPENED_BYTES) this.#remember(place, { keys, head, sealed, plain });
-    return plain;
+    return this.#open(sealed, this.#subKeys, associated(place, head));
   }
 
   #open(sealed: Buffer, keys: readonly SubKey[], associatedData: Buffer): Buffer {
@@ -101,16 +79,14 @@ export class RecordCipher {
     return plain;
   }
 
-  #remember(place: string, { keys, head, sealed, plain }: Opened): void {
-    this.#opened.delete(place);
-    this.#opened.set(place, { keys, head: Buffer.from(head), sealed: Buffer.from(sealed), plain: Buffer.from(plain) });
-    const [oldest] = this.#opened.keys();
-    if (this.#opened.size > OPENED && oldest !== undefined) this.#opened.delete(oldest);
-  }
-
   /** The keyed hash of a key or tag: 192 bits of HMAC-SHA-256, in base64url. */
   hash(what: 'key' | 'tag', text: string): string {
     return createHmac('sha256', this.#hashKey).update(`${what}:${text}`).digest().toString('base64url', 0, 24);
+  }
+
+  /** Whether records that are not sealed are read, too. */
+  get acceptsPlain(): boolean {
+    return this.#ring.acceptsPlain;
   }
 
   /** @see KeyRing.refresh */

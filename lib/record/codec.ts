@@ -1,10 +1,11 @@
+import { performance } from 'node:perf_hooks';
 import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { Serializer } from '../redis-cache.options.js';
 import { UnknownKeyError } from './cipher.js';
 import type { RecordCipher } from './cipher.js';
-import { decodeRecord, encodeHead, encodeRecord } from './layout.js';
+import { decodeRecord, encodeHead, encodeRecord, isSealed } from './layout.js';
 import type { RecordHeader, RecordParts } from './layout.js';
 
 /** The options of a store that its records depend on. */
@@ -28,6 +29,9 @@ export interface RecordPlaces {
   recordKey(id: string): string;
 }
 
+/** Of corrupt records that count as absent, the operator is told no more often than this, in ms: each read would be a line. */
+const WARNING_PAUSE = 60_000;
+
 /** A record that was read, and what it says. */
 export interface Decoded {
   readonly id: string;
@@ -39,6 +43,8 @@ export interface Decoded {
 
 /** Between the values callers see and the bytes of records: schema, serializer, encryption, size limit. */
 export class RecordCodec {
+  private warnedAt = -Infinity;
+
   constructor(
     private readonly settings: CodecSettings,
     private readonly places: RecordPlaces,
@@ -78,7 +84,8 @@ export class RecordCodec {
 
   /** The bytes of a record with the same value, under another key and header. */
   async transfer(from: string, bytes: Buffer, key: string, id: string, header: RecordHeader): Promise<Buffer> {
-    const { payload } = this.split(from, await this.unseal(from, this.parts(bytes)));
+    const parts = this.parts(bytes);
+    const { payload } = this.split(from, parts, await this.unseal(from, parts));
     return this.write(key, id, payload, header);
   }
 
@@ -122,13 +129,18 @@ export class RecordCodec {
 
   /** The key of a record, whose value is not looked at. @throws CacheCorruptError */
   async key(id: string, bytes: Buffer): Promise<string> {
-    return this.split(id, await this.unseal(id, this.parts(bytes))).key;
+    const parts = this.parts(bytes);
+    return this.split(id, parts, await this.unseal(id, parts)).key;
   }
 
   /** What the store does about a record that it cannot read: throws, or tells the operator and takes it for absent. */
   corrupt(error: unknown, onCorrupt = this.settings.onCorrupt): undefined {
     if (!(error instanceof CacheCorruptError) || onCorrupt === 'throw') throw error;
-    this.settings.warn(`a record of "${this.settings.namespace}" counts as absent: ${error.message}`);
+    const now = performance.now();
+    if (now - this.warnedAt >= WARNING_PAUSE) {
+      this.warnedAt = now;
+      this.settings.warn(`a record of "${this.settings.namespace}" counts as absent: ${error.message}`);
+    }
     return undefined;
   }
 
@@ -136,9 +148,15 @@ export class RecordCodec {
     const { maxBytes } = this.settings;
     if (bytes.length > maxBytes) throw new CacheCorruptError(`the record is larger than "maxBytes" (${maxBytes})`);
     const parts = decodeRecord(bytes);
-    if (parts.sealed && !this.cipher) throw new CacheCorruptError('the record is encrypted, and the store has no keys');
-    if (!parts.sealed && this.cipher) throw new CacheCorruptError('the record is not encrypted');
+    this.assertSealing(bytes);
     return parts;
+  }
+
+  /** @throws CacheCorruptError if a record, of which these are the first bytes, is encrypted and must not be, or the other way round */
+  assertSealing(bytes: Buffer): void {
+    const sealed = isSealed(bytes);
+    if (sealed && !this.cipher) throw new CacheCorruptError('the record is encrypted, and the store has no keys');
+    if (!sealed && this.cipher && !this.cipher.acceptsPlain) throw new CacheCorruptError('the record is not encrypted');
   }
 
   private async validate(reading: Decoded | Promise<Decoded>): Promise<Decoded> {
@@ -158,8 +176,8 @@ export class RecordCodec {
     return this.deserialize(id, bytes, parts, plain);
   }
 
-  private deserialize(id: string, bytes: Buffer, { header }: RecordParts, plain: Buffer): Decoded {
-    const { key, payload } = this.split(id, plain);
+  private deserialize(id: string, bytes: Buffer, parts: RecordParts, plain: Buffer): Decoded {
+    const { key, payload } = this.split(id, parts, plain);
     let value: unknown;
     try {
       value = this.settings.serializer.deserialize(payload);
@@ -169,7 +187,7 @@ export class RecordCodec {
     }
     // Nobody could tell it from an absent record.
     if (value === undefined) throw new CacheCorruptError('the record has no value');
-    return { id, key, value, header, bytes };
+    return { id, key, value, header: parts.header, bytes };
   }
 
   /** What is encrypted begins with the key where it cannot be told from the id: its length (2 bytes), then its text. */
@@ -183,17 +201,17 @@ export class RecordCodec {
   }
 
   /** What `seal` put together. */
-  private split(id: string, plain: Buffer): { key: string; payload: Buffer } {
-    if (!this.cipher) return { key: id, payload: plain };
+  private split(id: string, { sealed }: RecordParts, plain: Buffer): { key: string; payload: Buffer } {
+    if (!sealed) return { key: id, payload: plain };
     const nameEnd = 2 + plain.readUInt16BE();
     const key = this.places.isReadable ? id : plain.toString('utf8', 2, nameEnd);
     return { key, payload: plain.subarray(nameEnd) };
   }
 
   /** The payload as it was before sealing; keys are asked for again if the record was sealed with an unknown one. */
-  private unseal(id: string, { payload, head }: RecordParts): Buffer | Promise<Buffer> {
+  private unseal(id: string, { payload, head, sealed }: RecordParts): Buffer | Promise<Buffer> {
     const { cipher } = this;
-    if (!cipher) return payload;
+    if (!cipher || !sealed) return payload;
     const open = () => cipher.open(head, payload, this.places.recordKey(id));
     try {
       return open();

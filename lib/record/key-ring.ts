@@ -4,6 +4,7 @@ import { CacheConfigError } from '../redis-cache.errors.js';
 import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
 
 const KEY_BYTES = 32;
+const OPTIONS: readonly string[] = ['keys', 'hashKey', 'acceptPlain'] satisfies (keyof EncryptionOptions)[];
 
 /** Keys given by a function are asked for again after so long, in ms. */
 const REFRESH_AFTER = 60_000;
@@ -16,7 +17,10 @@ export type EncryptionSource = EncryptionOptions | (() => EncryptionOptions | Pr
 /** The master keys of a store, as they are now. Nothing shows them: private names are invisible to `inspect` and JSON. */
 export class KeyRing {
   #keys: readonly Buffer[];
-  #hashKey: Buffer;
+  #acceptsPlain: boolean;
+  /** Whether the hash of keys stays the same whatever becomes of the other keys, or there is but one key. */
+  readonly isHashKeyClear: boolean;
+  readonly #hashKey: Buffer;
   readonly #source: EncryptionSource;
   readonly #warn: (message: string) => void;
   #readAt = performance.now();
@@ -26,7 +30,8 @@ export class KeyRing {
     this.#source = source;
     this.#warn = warn;
     this.#keys = parseKeys(options);
-    // The last key is the oldest: it stays while new ones are put in front of it.
+    this.#acceptsPlain = options.acceptPlain ?? false;
+    this.isHashKeyClear = options.hashKey !== undefined || this.#keys.length === 1;
     this.#hashKey = options.hashKey === undefined ? this.oldest : parseKey('encryption.hashKey', options.hashKey);
   }
 
@@ -42,6 +47,11 @@ export class KeyRing {
 
   get hashKey(): Buffer {
     return this.#hashKey;
+  }
+
+  /** Whether records that are not sealed are read, too. */
+  get acceptsPlain(): boolean {
+    return this.#acceptsPlain;
   }
 
   /** Whether it is time to ask the function again. */
@@ -61,7 +71,9 @@ export class KeyRing {
   /** If that fails, the operator is told, and the keys at hand go on being good. */
   async #ask(source: () => EncryptionOptions | Promise<EncryptionOptions>): Promise<void> {
     try {
-      this.#keys = parseKeys(await source());
+      const options = await source();
+      this.#keys = parseKeys(options);
+      this.#acceptsPlain = options.acceptPlain ?? false;
     } catch (error) {
       // What somebody else's code says may quote a key.
       const problem =
@@ -84,8 +96,11 @@ function parseKeys(options: EncryptionOptions | undefined | null): readonly Buff
     throw new CacheConfigError('encryption.keys', 'must be an array with the key for new records, then older ones');
   }
   // A mistyped `hashKey` would only tell once the oldest key is dropped.
-  if (Object.keys(options ?? {}).some((name) => name !== 'keys' && name !== 'hashKey')) {
-    throw new CacheConfigError('encryption', 'may have "keys" and "hashKey", and nothing else');
+  if (Object.keys(options ?? {}).some((name) => !OPTIONS.includes(name))) {
+    throw new CacheConfigError('encryption', 'may have "keys", "hashKey" and "acceptPlain", and nothing else');
+  }
+  if (options?.acceptPlain !== undefined && typeof options.acceptPlain !== 'boolean') {
+    throw new CacheConfigError('encryption.acceptPlain', 'must be true or false');
   }
   return keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key));
 }

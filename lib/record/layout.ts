@@ -70,6 +70,11 @@ const NOT_A_RECORD = 'the bytes under the key are no record of this version of t
 const TRUNCATED = 'the header of the record is truncated';
 const DAMAGED = 'the header of the record is damaged';
 
+/** Whether the payload of a record is encrypted, as its first bytes say. */
+export function isSealed(bytes: Buffer): boolean {
+  return ((bytes[1] ?? 0) & SEALED) !== 0;
+}
+
 /** The head of a record that has tags; `undefined` of any other bytes. */
 export function taggedHead(bytes: Buffer): Buffer | undefined {
   if (bytes.length < TAGS_AT || bytes[0] !== MARK || ((bytes[1] ?? 0) & (0xf0 | TAGGED)) !== (VERSION | TAGGED)) {
@@ -158,8 +163,7 @@ export function decodeHeader(bytes: Buffer): RecordHeader {
 export function decodeRecord(bytes: Buffer): RecordParts {
   const end = headLength(bytes);
   const header = readHeader(bytes, end);
-  const sealed = ((bytes[1] ?? 0) & SEALED) !== 0;
-  return { header, head: bytes.subarray(0, end), payload: bytes.subarray(end), sealed };
+  return { header, head: bytes.subarray(0, end), payload: bytes.subarray(end), sealed: isSealed(bytes) };
 }
 
 function readHeader(bytes: Buffer, end: number): RecordHeader {

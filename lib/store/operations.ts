@@ -68,7 +68,8 @@ export class Operations {
     this.changes = new Changes(backend, keyspace, tags, this.reads, this.writes, this.rewrites, deadline);
     this.moves = new Moves(settings, backend, keyspace, codec, tags, this.reads, this.writes, deadline);
     this.walks = new Walks(settings, backend, keyspace, codec, tags, deadline);
-    this.removal = new Removal(backend, keyspace, tags, this.walks, deadline);
+    const open = settings.keyRing && ((id: string, bytes: Buffer) => this.reads.decode(id, bytes));
+    this.removal = new Removal(backend, keyspace, tags, this.walks, deadline, open);
     this.counters = new Counters(settings, backend, keyspace, deadline);
     this.flights = SingleFlight.on(backend);
     this.loads = new Loads(keyspace, this.reads, this.writes, this.flights, deadline);

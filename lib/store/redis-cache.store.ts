@@ -158,7 +158,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     return (await this.#valueOf<T>(key, bytes && Buffer.from(bytes))) as T;
   }
 
-  /** Reads a record and deletes it in one atomic step: a one-time token is redeemed at most once. @example `const reset = await tokens.take<Reset>(token)` */
+  /** Reads a record and deletes it; of many callers one gets it: a one-time token is redeemed at most once. An encrypted record that cannot be opened stays. @example `const reset = await tokens.take<Reset>(token)` */
   async take<T extends Output = Output>(key: string): Promise<T | undefined> {
     const take = () => this.#of.removal.take(this.#of.keyspace.id(key));
     return this.#valueOf<T>(key, await this.#of.flights.around([this.#locate(key)], take));

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
 import { CacheCorruptError } from '../redis-cache.errors.js';
@@ -25,6 +26,8 @@ export class Removal {
     private readonly tags: TagIndex,
     private readonly walks: Walks,
     private readonly deadline: () => number,
+    /** In an encrypted store: opens a record, `undefined` if it counts as absent. */
+    private readonly open?: (id: string, bytes: Buffer) => Promise<unknown>,
   ) {}
 
   /** Deletes records; the number of those that were there. */
@@ -32,12 +35,30 @@ export class Removal {
     return inTurn(chunks(ids, BATCH), (batch) => this.batch(batch));
   }
 
-  /** Reads a record and deletes it in one atomic step. */
+  /** Reads a record and deletes it; of many callers one gets it. */
   async take(id: string): Promise<Buffer | undefined> {
     const deadline = this.deadline();
-    const bytes = await this.backend.take(this.keyspace.recordKey(id), deadline);
+    const recordKey = this.keyspace.recordKey(id);
+    const bytes = await (this.open ? this.takeOpened(id, this.open, deadline) : this.backend.take(recordKey, deadline));
     await this.tags.leaveTold([{ id, bytes }], deadline);
     return bytes;
+  }
+
+  /** A record that cannot be opened stays: the key that is missing here may be elsewhere. */
+  private async takeOpened(
+    id: string,
+    open: (id: string, bytes: Buffer) => Promise<unknown>,
+    deadline: number,
+  ): Promise<Buffer | undefined> {
+    const recordKey = this.keyspace.recordKey(id);
+    for (;;) {
+      const bytes = await this.backend.get(recordKey, deadline);
+      const begun = performance.now();
+      if (!bytes || (await open(id, Buffer.from(bytes))) === undefined) return undefined;
+      deadline += performance.now() - begun; // a schema takes its own time
+      if (await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline)) return bytes;
+      assertTimeLeft(deadline);
+    }
   }
 
   /**

@@ -98,7 +98,9 @@ export class Rewrites {
     const bytes = await (isSealed ? this.backend.get(recordKey, deadline) : this.firstBytes(recordKey, deadline));
     if (!bytes || (isSealed && !(await this.codec.header(id, bytes)))) return undefined;
     try {
-      return recordHead(id, bytes);
+      const head = recordHead(id, bytes);
+      this.codec.assertSealing(bytes);
+      return head;
     } catch (error) {
       return this.codec.corrupt(error);
     }

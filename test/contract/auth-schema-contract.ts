@@ -194,7 +194,7 @@ export function describeSchemas(name: string, open: () => Promise<Stage>): void 
         expect(await store.getMany(['session-id'])).toEqual([undefined]);
         expect(await store.update('session-id', () => input)).toBeUndefined();
         for await (const entry of store.entries()) expect(entry).toBeUndefined();
-        expect(stage.warnings).toHaveLength(4);
+        expect(stage.warnings).toHaveLength(1); // of four reads: one a minute is enough
         expect(stage.warnings.join()).toContain('"session"');
         expect(stage.warnings.join()).not.toMatch(/hunter2|session-id|42/);
         expect(await store.has('session-id')).toBe(true);

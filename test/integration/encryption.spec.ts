@@ -116,11 +116,73 @@ describe('encryption on Redis', () => {
       await expect(before.take('key')).rejects.toThrow(CacheCorruptError);
     });
 
-    it('keeps hashed keys and tags where they are, as long as the oldest key or hashKey stays', async () => {
+    it('refuses no record of a rolling deploy that adds the key, puts it in front, and drops the old one', async () => {
+      const steps = [[oldKey], [oldKey, newKey], [newKey, oldKey], [newKey]];
+      const instances = await Promise.all(steps.map((keys) => open({ encryption: { keys } })));
+      for (const [i, before] of instances.slice(0, -1).entries()) {
+        const after = instances[i + 1];
+        if (!after) throw new Error('there is a next step');
+        for (const [writer, reader] of [
+          [before, after],
+          [after, before],
+        ] as const) {
+          await writer.put('session', { step: i }, { tags: ['user:42'] });
+          expect(await reader.get('session')).toEqual({ step: i });
+          expect(await reader.touch('session', '1h')).toBe(true);
+          expect(await reader.update<{ step: number }>('session', (session) => session)).toEqual({ step: i });
+          expect(await writer.get('session')).toEqual({ step: i });
+          expect(await reader.take('session')).toEqual({ step: i });
+          expect(await writer.take('session')).toBeUndefined();
+        }
+        await before.put('kept', i); // which the first key of the next step has to open, too
+        expect(await after.replace('kept', i)).toBe(true);
+      }
+    });
+
+    it('takes no record that it cannot open: an instance that has the key still can', async () => {
+      const ahead = await open({ encryption: { keys: [newKey] } });
+      const behind = await open({ encryption: { keys: [oldKey] } });
+      await ahead.put('token', 1);
+      await expect(behind.take('token')).rejects.toThrow(CacheCorruptError);
+      expect(await (await open({ encryption: { keys: [oldKey] }, onCorrupt: 'miss' })).take('token')).toBeUndefined();
+      const takes = await Promise.all(Array.from({ length: 20 }, () => ahead.take('token')));
+      expect(takes.filter((found) => found === 1)).toHaveLength(1);
+    });
+
+    it('needs an explicit hashKey where keys are hashed and there are several', async () => {
+      const refused = open({ encryption: { keys: [newKey, oldKey] }, hashKeys: true });
+      await expect(refused).rejects.toThrow(CacheConfigError);
+      await expect(refused).rejects.toMatchObject({ option: 'encryption.hashKey' });
+    });
+
+    it('reads records that are not encrypted, while it seals new ones, if acceptPlain says so', async () => {
+      const plain = await open({});
+      await plain.putMany([
+        ['read', 1],
+        ['changed', 1],
+        ['taken', 1],
+      ]);
+      const strict = await open({ encryption: { keys: [newKey] } });
+      await expect(strict.get('read')).rejects.toThrow(CacheCorruptError);
+      const migrating = await open({ encryption: { keys: [newKey], acceptPlain: true } });
+      expect(await migrating.get('read')).toBe(1);
+      expect(await migrating.keys()).toEqual(['changed', 'read', 'taken']);
+      expect(await migrating.take('taken')).toBe(1);
+      expect(await migrating.update<number>('changed', (n) => n + 1)).toBe(2);
+      await migrating.put('new', 3);
+      expect(await strict.getMany(['changed', 'new'])).toEqual([2, 3]);
+      await expect(plain.get('new')).rejects.toThrow(CacheCorruptError);
+      const hashed = open({ encryption: { keys: [newKey], acceptPlain: true }, hashKeys: true });
+      await expect(hashed).rejects.toMatchObject({ option: 'encryption.acceptPlain' });
+      const wrong = open({ encryption: { keys: [newKey], acceptPlain: 'yes' as never } });
+      await expect(wrong).rejects.toMatchObject({ option: 'encryption.acceptPlain' });
+    });
+
+    it('keeps hashed keys and tags where they are, as long as hashKey stays', async () => {
       const before = await open({ encryption: { keys: [oldKey] }, hashKeys: true });
       await before.put('key', 1, { tags: ['user:42'] });
       const rotated: EncryptionOptions[] = [
-        { keys: [newKey, oldKey] },
+        { keys: [oldKey, newKey], hashKey: oldKey },
         { keys: [newKey, otherKey, oldKey], hashKey: oldKey },
       ];
       for (const encryption of rotated) {

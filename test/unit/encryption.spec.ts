@@ -1,14 +1,9 @@
 import { createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { CacheCorruptError, jsonSerializer, messagePackSerializer } from 'nestjs-redis-cache-store';
-import { RecordCipher } from '../../lib/record/cipher.js';
-import { KeyRing } from '../../lib/record/key-ring.js';
 import { decodeRecord, encodeHead, encodeRecord } from '../../lib/record/layout.js';
 import type { RecordHeader } from '../../lib/record/layout.js';
-import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Shelf } from '../support/sealed-store.js';
 
@@ -32,9 +27,6 @@ const file = new URL('vectors/encryption.json', import.meta.url);
 const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
 const UNTAGGED: RecordHeader = { createdAt: 1, ttl: null, tags: [] };
 const hex = (text: string) => Buffer.from(text, 'hex');
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 /** What a sealed record is made of, read with node:crypto only. */
 function openByHand(record: Buffer, sealKey: Buffer, redisKey: string) {
@@ -87,7 +79,7 @@ describe('sealed records', () => {
     it.each(vectors.records)('of a record: $title', async (vector) => {
       const { keys, namespace, hashKeys, key, redisKey, value, record } = vector;
       await shelf.put(redisKey, hex(record));
-      const store = await shelf.open({ namespace, encryption: { keys }, hashKeys });
+      const store = await shelf.open({ namespace, encryption: { keys, hashKey: keys.at(-1) ?? '' }, hashKeys });
       expect(await store.get(key)).toEqual(value);
       expect(await store.keys()).toEqual([key]);
       expect(await store.replace(key, 'new')).toBe(true); // by the first key, header kept
@@ -101,7 +93,7 @@ describe('sealed records', () => {
   describe('an altered record is a CacheCorruptError, never a value', () => {
     const options = {
       namespace: 'session',
-      encryption: { keys: [randomBytes(32), randomBytes(32)] },
+      encryption: { keys: [randomBytes(32), randomBytes(32)], hashKey: randomBytes(32) },
       hashKeys: true,
       ttl: '1h',
       maxAge: '30d',
@@ -151,8 +143,8 @@ describe('sealed records', () => {
         await expectCorrupt(store.getOrPut('user:42', () => 1));
         await expectCorrupt(store.keys());
         await expectCorrupt(store.entries()[Symbol.asyncIterator]().next());
-        expect(await shelf.get(redisKey)).toEqual(altered);
         await expectCorrupt(store.take('user:42'));
+        expect(await shelf.get(redisKey)).toEqual(altered);
       }
     });
 
@@ -242,7 +234,7 @@ describe('sealed records', () => {
       await shelf.put(redisKey, await shelf.get(otherKey ?? ''));
       expect(await store.get('user:42')).toBeUndefined();
       expect(await store.replace('user:42', 1)).toBe(false);
-      expect(shelf.warnings).toHaveLength(2);
+      expect(shelf.warnings).toHaveLength(1); // of two reads: one a minute is enough
       expect(shelf.warnings.join()).not.toMatch(/user:42|userId|admin/);
     });
   });
@@ -267,19 +259,6 @@ describe('sealed records', () => {
       expect(String(found)).toBe('session');
       found?.fill(0);
     }
-  });
-
-  it('take a bounded part of the memory, however many have been opened', async () => {
-    const cipher = new RecordCipher(await KeyRing.open({ keys: [randomBytes(32)] }, () => undefined), 'session');
-    const [head, plain] = [encodeHead(UNTAGGED, true), Buffer.alloc(3000)];
-    collectGarbage();
-    const before = process.memoryUsage().arrayBuffers;
-    for (let i = 0; i < 20_000; i++) cipher.open(head, cipher.seal(head, plain, `${i}`).subarray(head.length), `${i}`);
-    await eventually(() => {
-      collectGarbage();
-      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(24 * 2 ** 20); // of 120
-    });
-    expect(cipher.hash('key', 'that it is still there')).toHaveLength(32);
   });
 
   it('show nothing of the value, whatever serializer wrote it', async () => {
