@@ -26,6 +26,9 @@ for (const types of ['dist/index.d.ts', 'dist/cjs/index.d.ts']) {
   assert.doesNotMatch(readFileSync(types, 'utf8'), /@nestjs\/terminus|\.\/health\//);
 }
 
+// `new RedisCacheStore()` must not type-check: a constructor without parameters would be left over if ours were stripped.
+assert.match(readFileSync('dist/store/redis-cache.store.d.ts', 'utf8'), /constructor\(settings: /);
+
 /** @type {[{ files: { path: string }[] }]} */
 const [packed] = JSON.parse(
   execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { encoding: 'utf8' }),

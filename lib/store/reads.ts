@@ -4,6 +4,7 @@ import type { Decoded, RecordCodec } from '../record/codec.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { GetOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
+import { rejectAtCaller } from './caller-stack.js';
 import { isTooOld, slideDueIn, touchTtl } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
 import { freezePlainData } from './near-cache.js';
@@ -34,7 +35,7 @@ export class Reads {
       if (copy?.value) return copy.value;
       // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
       const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))) : this.read(key);
-      return found.then((record) => record?.value);
+      return found.then((record) => record?.value, rejectAtCaller);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -61,7 +62,11 @@ export class Reads {
   }
 
   /** The value of a record; with `touch` it then lives for the ttl given (`true`: its own) from now on. */
-  async valueWith(key: string, options: GetOptions): Promise<unknown> {
+  valueWith(key: string, options: GetOptions): Promise<unknown> {
+    return this.touched(key, options).then(undefined, rejectAtCaller);
+  }
+
+  private async touched(key: string, options: GetOptions): Promise<unknown> {
     assertOptions(options, GET_OPTIONS);
     const { touch = false } = options;
     if (touch === false) return this.value(key);

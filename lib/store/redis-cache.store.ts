@@ -14,6 +14,7 @@ import type {
   WalkOptions,
 } from '../redis-cache.options.js';
 import { assertIterable } from './arguments.js';
+import { tracesCallers } from './caller-stack.js';
 import { touchTtl } from './expiry.js';
 import { Operations } from './operations.js';
 import type { StoreSettings } from './store-settings.js';
@@ -36,12 +37,13 @@ import type { StoreSettings } from './store-settings.js';
  * const session = await this.sessions.get<Session>(id); // undefined: not logged in
  * ```
  */
+@tracesCallers
 export class RedisCacheStore<Output = unknown, Input = Output> {
   /** The beginning of every key of this store in Redis, before a `:`. */
   readonly namespace: string;
   readonly #of: Operations;
 
-  /** @internal */
+  /** The module makes stores; an application injects them. */
   constructor(settings: StoreSettings, backend: CacheBackend, operations = Operations.open(settings, backend)) {
     this.namespace = settings.namespace;
     this.#of = operations;

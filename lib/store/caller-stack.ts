@@ -1,0 +1,35 @@
+import { types } from 'node:util';
+import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
+
+type Method = (this: unknown, ...args: unknown[]) => Promise<unknown>;
+
+/**
+ * A class decorator: an error that comes from Redis, or from its absence, is made where a call is rejected, so that its stack leads to the line of the
+ * caller. (Where a socket ends or a timer runs out, nobody is on the stack; and one lost command may fail many callers, each of
+ * which is given an error of its own.) It takes the async methods; `get`, which is none for the sake of speed, does so itself.
+ */
+export function tracesCallers(storeClass: { readonly prototype: object }): void {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(storeClass.prototype))) {
+    if (!types.isAsyncFunction(property.value) || types.isGeneratorFunction(property.value)) continue; // `scan` is both
+    const method = property.value as Method;
+    const value: Method = function traced(...args) {
+      return method.apply(this, args).then(undefined, rejectAtCaller);
+    };
+    Object.defineProperty(storeClass.prototype, name, { ...property, value });
+  }
+}
+
+/** To be the second argument of `then`: V8 finds the awaiting callers from there, and from no function that is called later. */
+export function rejectAtCaller(error: unknown): never {
+  throw ownError(error);
+}
+
+function ownError(error: unknown): unknown {
+  if (error instanceof CacheUnavailableError) {
+    return new CacheUnavailableError(error.reason, error.outcome, error.message, { cause: error.cause });
+  }
+  if (error instanceof CacheCommandError) {
+    return new CacheCommandError(error.reply, error.message, { cause: error.cause });
+  }
+  return error;
+}
