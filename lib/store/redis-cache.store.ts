@@ -58,7 +58,6 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /**
    * Stores many records. All are checked before the first is sent; it is not one atomic step: when it rejects, some
    * may have been written (a CacheUnavailableError then says `unknown`). An option of a record goes before that of the call.
-   *
    * @example `await store.putMany([['a', 1], ['b', 2, { tags: ['user:42'] }]], { ttl: '1h' })`
    */
   async putMany<T extends Input>(
@@ -82,7 +81,6 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /**
    * Stores a value only if there is a record, so that a deleted session never comes back; `false`: there was none.
    * The running ttl and the tags stay, unless `options` give others.
-   *
    * @example `await store.replace(id, session)`
    */
   async replace<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {

@@ -1,0 +1,81 @@
+import FakeTimers from '@sinonjs/fake-timers';
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+
+const { jest } = import.meta;
+
+type Install = (now: number) => { advance(ms: number): void; uninstall(): void };
+const libraries: [string, Install][] = [
+  [
+    'Jest’s',
+    (now) => {
+      jest.useFakeTimers({ now });
+      return { advance: (ms) => void jest.advanceTimersByTime(ms), uninstall: () => void jest.useRealTimers() };
+    },
+  ],
+  // Vitest's are these, without nextTick and queueMicrotask.
+  [
+    'Sinon’s',
+    (now) => {
+      const clock = FakeTimers.install({ now });
+      return { advance: (ms) => void clock.tick(ms), uninstall: () => clock.uninstall() };
+    },
+  ],
+];
+
+/** Every kind of call, none of which may wait for a timer that nobody advances. */
+async function useAll(store: RedisCacheStore): Promise<void> {
+  await store.put('a', 1, { ttl: '1m', tags: ['tag'] });
+  await store.putMany([['b', 2]], { ttl: '2m' });
+  expect(await store.putIfAbsent('a', 2)).toBe(false);
+  expect(await store.replace('a', 3)).toBe(true);
+  expect(await store.update<number>('a', (value) => value + 1)).toBe(4);
+  expect(await store.getMany(['a', 'b'])).toEqual([4, 2]);
+  expect(await store.getOrPut('c', () => 5)).toBe(5);
+  expect(await store.take('c')).toBe(5);
+  expect(await store.increment('n', { ttl: '1m' })).toMatchObject({ count: 1 });
+  expect(await store.keys()).toEqual(['a', 'b']);
+  expect(await store.keys({ tag: 'tag' })).toEqual(['a']);
+}
+
+describe.each(libraries)('with %s fake timers, memory:', (_, install) => {
+  let clock: ReturnType<Install> | undefined;
+  let app: CacheApp | undefined;
+  afterEach(async () => {
+    clock?.uninstall();
+    clock = undefined;
+    await app?.close();
+  });
+
+  const begun: [string, () => Promise<void>][] = [
+    [
+      'before the boot',
+      async () => {
+        clock = install(Date.now());
+        app = await CacheApp.start({ url: 'memory:', ttl: null });
+      },
+    ],
+    [
+      'after the boot',
+      async () => {
+        app = await CacheApp.start({ url: 'memory:', ttl: null });
+        clock = install(Date.now());
+      },
+    ],
+  ];
+
+  it.each(begun)('answers every call and follows the fake clock, if they are begun %s', async (__, begin) => {
+    await begin();
+    const { store } = app as CacheApp;
+    await useAll(store);
+    clock?.advance(59_000);
+    expect(await store.get('a')).toBe(4);
+    expect(await store.ttl('a')).toBe(1000);
+    clock?.advance(1000);
+    expect(await store.get('a')).toBeUndefined();
+    expect(await store.keys()).toEqual(['b']);
+    expect(await store.ttl('b')).toBe(60_000);
+    expect(await store.deleteByTag('tag')).toBe(0);
+    expect(await store.clear()).toBe(1);
+  });
+});
