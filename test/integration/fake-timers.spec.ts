@@ -4,13 +4,13 @@ import { CacheApp } from '../support/cache-app.js';
 
 const { jest } = import.meta;
 
-type Install = (now: number) => { advance(ms: number): void; uninstall(): void };
+type Install = (now: number) => { advance(ms: number): unknown; uninstall(): unknown };
 const libraries: [string, Install][] = [
   [
     'Jest’s',
     (now) => {
       jest.useFakeTimers({ now });
-      return { advance: (ms) => void jest.advanceTimersByTime(ms), uninstall: () => void jest.useRealTimers() };
+      return { advance: (ms) => jest.advanceTimersByTime(ms), uninstall: () => jest.useRealTimers() };
     },
   ],
   // Vitest's are these, without nextTick and queueMicrotask.

@@ -1,6 +1,7 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Global, Injectable, Module } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { getCacheStoreToken, RedisCacheModule, type RedisCacheStore } from 'nestjs-redis-cache-store';
+import { getCacheStoreToken, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { RedisServer } from '../support/redis-server.js';
 
 const NAME = 'reset-token';
 const root = RedisCacheModule.forRoot({ url: 'memory:', ttl: null });
@@ -45,6 +46,26 @@ describe('a store', () => {
       const module = await boot(root, UserModule);
       expect(module.get<RedisCacheStore>('user', { strict: false }).namespace).toBe(NAME);
     });
+  });
+
+  it('can be called in onModuleInit of a module that Nest starts before the one that opens the connection', async () => {
+    const server = await RedisServer.start();
+    @Injectable()
+    class Seeds {
+      constructor(private readonly store: RedisCacheStore) {}
+      onModuleInit = () => this.store.put('seed', 1);
+    }
+    @Global()
+    @Module({ imports: [RedisCacheModule.forRoot({ url: server.url, ttl: '1h' })], providers: [Seeds] })
+    class InfrastructureModule {}
+    try {
+      const module = await boot(InfrastructureModule);
+      expect(await module.get(RedisCacheStore).get('seed')).toBe(1);
+      await app?.close();
+    } finally {
+      app = undefined;
+      await server.stop();
+    }
   });
 
   describe('without a ttl', () => {
