@@ -68,6 +68,7 @@ export function resolveConnection(
   const heartbeat = duration('heartbeat', options.heartbeat, 60 * MINUTE) ?? 30_000;
   ensure(heartbeat >= 100, 'heartbeat', 'must be at least 100 ms');
   return {
+    name: options.name,
     ...resolveTarget(options),
     credentials,
     timeout: resolveTimeout(options),

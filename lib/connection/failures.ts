@@ -148,10 +148,13 @@ function tlsAdvice(code: string): string {
     : 'check redis: { tls: { ca, cert, key, servername } }';
 }
 
-/** What opening a link failed with, with the address in it: a refusal, or an absence. */
+/** What opening a link failed with: a refusal, or an absence. */
 export function failedAt(place: string, error: unknown): Error {
-  const refusal = toRefusal(error, place);
-  if (refusal) return refusal;
+  return toRefusal(error, place) ?? describeAt(place, error);
+}
+
+/** As {@link describe}, with the address in it. */
+export function describeAt(place: string, error: unknown): Error {
   const plain = describe(error);
   if (!plain.message.includes(place)) plain.message = `${place}: ${plain.message}`;
   return plain;

@@ -12,7 +12,8 @@ const OLDEST = [6, 2] as const;
  */
 export async function checkServer(connection: RedisConnection, keepsForever: boolean): Promise<readonly string[]> {
   const ask = async (...command: RedisCommand): Promise<string> => {
-    const reply = await connection.send(command, connection.call(true));
+    // Never again: some servers answer by closing the connection.
+    const reply = await connection.send(command, connection.call(false));
     return String(Array.isArray(reply) ? reply.at(-1) : reply);
   };
   const info = fields(await ask('info').catch(() => ''));
@@ -27,10 +28,17 @@ export async function checkServer(connection: RedisConnection, keepsForever: boo
   if (info.get('role') === 'slave') {
     warnings.push('the server is a replica: writes will be refused (READONLY), and reads may be out of date');
   }
-  const policy = info.get('maxmemory_policy') ?? '';
-  if (policy.startsWith('allkeys-') && Number(info.get('maxmemory')) > 0) {
+  if (info.get('cluster_enabled') === '1' && !connection.isCluster) {
     warnings.push(
-      `maxmemory-policy ${policy} drops records (sessions, deny-lists) when memory is full: use noeviction`,
+      'the server is a node of a Redis Cluster: use redis-cluster:// in the url, or calls for other nodes fail',
+    );
+  }
+  const policy = info.get('maxmemory_policy') ?? 'noeviction';
+  if (policy !== 'noeviction' && Number(info.get('maxmemory')) > 0) {
+    warnings.push(
+      `maxmemory-policy ${policy} drops ${policy.startsWith('allkeys-') ? 'any record' : 'records that expire'} ` +
+        '(sessions, deny-lists) when memory is full, and the index of a tag before the records in it, which deleteByTag ' +
+        'then misses: use noeviction, or delete by tag with { thorough: true }',
     );
   }
   if (keepsForever && info.get('aof_enabled') === '0' && (await ask('config', 'GET', 'save').catch(() => '?')) === '') {

@@ -7,7 +7,7 @@ import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { clearInterval, delay, nextTick, now, setImmediate, setInterval, wallNow } from '../redis-cache.timers.js';
 import { bounded } from './bounded.js';
-import { describe, failedAt, leadsToWrongServer } from './failures.js';
+import { describe, describeAt, failedAt, leadsToWrongServer } from './failures.js';
 import { Exchange, InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
 import { nameOf } from './link-settings.js';
@@ -266,7 +266,7 @@ export class NodeLink {
     this.#abort.abort();
     this.#reason ??= new Error('the connection was closed');
     for (const exchange of [...this.#inFlight.removeAll(), ...this.#packet.splice(0)]) exchange.fail(this.#reason);
-    this.#resolveEnded(describe(this.#reason));
+    this.#resolveEnded(describeAt(nameOf(this.place), this.#reason));
   }
 
   /** A server without TLS takes the handshake for the beginning of a command, and waits for its end. */

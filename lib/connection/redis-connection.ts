@@ -200,7 +200,7 @@ export class RedisConnection {
     if (this.status === 'closed' || this.#closing) return;
     // Of what happens later the status tells.
     if (isFirst && !this.wasReady && status === 'connecting') {
-      this.#options.warn(`${this.#label} is not ready yet: ${reason.message}; trying again`);
+      this.#options.warn(`Redis is not ready yet: ${reason.message}; trying again`);
     }
     this.#become(status);
     if (link) this.feed.follow(link);

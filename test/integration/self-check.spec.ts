@@ -10,7 +10,7 @@ async function warningsOf(options: RedisCacheModuleOptions, server: RedisServer)
   const logger = { ...SILENT, warn: (message: string) => void warnings.push(message) };
   const before = await infoCalls(server);
   const module = await Test.createTestingModule({
-    imports: [RedisCacheModule.forRoot({ url: server.url, ...options })],
+    imports: [RedisCacheModule.forRoot({ url: server.url, ttl: null, ...options })],
   })
     .setLogger(logger)
     .compile();
@@ -43,12 +43,18 @@ describe('At boot the module warns', () => {
     expect(await warningsOf({}, server)).toEqual([]);
   });
 
-  it('of an eviction policy that may drop sessions, but only where memory is limited', async () => {
-    await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
-    expect(await warningsOf({}, server)).toEqual([]);
-    await server.cli('CONFIG', 'SET', 'maxmemory', '100mb');
-    expect(await warningsOf({}, server)).toEqual([expect.stringContaining('allkeys-lru')]);
-  });
+  it.each(['allkeys-lru', 'allkeys-random', 'volatile-lru', 'volatile-lfu', 'volatile-ttl'])(
+    'of the eviction policy %s and what it does to tags, but only where memory is limited',
+    async (policy) => {
+      await server.cli('CONFIG', 'SET', 'maxmemory-policy', policy);
+      expect(await warningsOf({}, server)).toEqual([]);
+      await server.cli('CONFIG', 'SET', 'maxmemory', '100mb');
+      const [warning, ...others] = await warningsOf({}, server);
+      expect(warning).toContain(policy);
+      expect(warning).toContain('which deleteByTag then misses');
+      expect(others).toEqual([]);
+    },
+  );
 
   it('of missing persistence, but only where records never expire', async () => {
     await server.cli('CONFIG', 'SET', 'appendonly', 'no');
@@ -74,5 +80,14 @@ describe('At boot the module warns', () => {
     await server.cli('CONFIG', 'SET', 'save', '');
     await server.cli('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config');
     expect(await warningsOf({ redis: { username: 'app', password: 'secret' } }, server)).toEqual([]);
+  });
+
+  it('of a node of a Cluster that is taken for a single server', async () => {
+    const node = await RedisServer.start({ appendonly: true, args: ['--cluster-enabled', 'yes'] });
+    try {
+      expect(await warningsOf({}, node)).toContainEqual(expect.stringContaining('use redis-cluster:// in the url'));
+    } finally {
+      await node.stop();
+    }
   });
 });

@@ -1,0 +1,89 @@
+import { CacheUnavailableError } from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+import { ClusterDeployment } from '../support/cluster.js';
+import { eventually } from '../support/eventually.js';
+import { reasonOf } from '../support/reason-of.js';
+import type { RedisServer } from '../support/redis-server.js';
+
+const TIMEOUT = 2000;
+const KEYS = Array.from({ length: 60 }, (_, i) => `key ${i}`);
+
+describe('On a Cluster without failover', () => {
+  let cluster: ClusterDeployment;
+  let app: CacheApp;
+  const rejections: unknown[] = [];
+  const remember = (reason: unknown) => void rejections.push(reason);
+
+  beforeEach(async () => {
+    process.on('unhandledRejection', remember);
+    cluster = await ClusterDeployment.start({ nodeTimeout: 60_000 }); // nobody takes over
+    app = await CacheApp.start({ url: cluster.url, timeout: TIMEOUT });
+    await app.store.putMany(KEYS.map((key, i) => [key, i]));
+  }, 40_000);
+  afterEach(async () => {
+    await app?.close();
+    cluster?.nodes.forEach((node) => node.thaw());
+    await cluster?.stop();
+    process.off('unhandledRejection', remember);
+    expect(rejections.splice(0)).toEqual([]);
+  }, 20_000);
+
+  const ownersOf = async () => {
+    const owners = new Map<string, RedisServer>();
+    for (const key of KEYS) owners.set(key, await cluster.ownerOf(`cache:${key}`));
+    return owners;
+  };
+
+  it.each(['killed', 'frozen'])(
+    'a shard that is %s fails fast and is told of, and the others are as before',
+    async (how) => {
+      const owners = await ownersOf();
+      const statuses: string[] = [];
+      app.connection.status$.subscribe((status) => statuses.push(status));
+      const [dead] = await cluster.masters();
+      if (how === 'killed') await dead?.kill9();
+      else dead?.freeze();
+      const lost = KEYS.filter((key) => owners.get(key) === dead);
+      const others = KEYS.filter((key) => owners.get(key) !== dead);
+      for (const key of others) expect(await app.store.get(key)).toBe(KEYS.indexOf(key));
+      await eventually(
+        async () => {
+          const begun = performance.now();
+          const reasons = await Promise.all(lost.map((key) => reasonOf(app.store.get(key))));
+          for (const reason of reasons) expect(reason).toBeInstanceOf(CacheUnavailableError);
+          expect(performance.now() - begun).toBeLessThan(TIMEOUT / 2);
+        },
+        { timeout: 15_000 },
+      );
+      expect(await Promise.all(others.map((key) => app.store.get(key)))).toEqual(
+        others.map((key) => KEYS.indexOf(key)),
+      );
+      expect(app.connection.status).toBe('degraded');
+      expect(app.connection.lastError?.message).toContain(String(dead?.port));
+      expect(statuses).toEqual(['ready', 'degraded']);
+      expect(await reasonOf(app.store.keys())).toBeInstanceOf(CacheUnavailableError);
+      expect(await reasonOf(app.store.clear())).toBeInstanceOf(CacheUnavailableError);
+      if (how === 'killed') await dead?.restart();
+      else dead?.thaw();
+      await eventually(() => expect(app.connection.status).toBe('ready'), { timeout: 15_000 });
+    },
+    60_000,
+  );
+
+  it('a slot that moves towards a node that cannot be reached is an outage of its absent keys, and of nothing else', async () => {
+    const [from, to] = await cluster.masters();
+    const key = KEYS.find((candidate) => candidate) ?? '';
+    const owner = await cluster.ownerOf(`cache:${key}`);
+    const target = owner === from ? to : from;
+    const slot = await cluster.slotOf(`cache:${key}`);
+    const id = String(await target?.cli('CLUSTER', 'MYID'));
+    await owner.cli('CLUSTER', 'SETSLOT', slot, 'MIGRATING', id);
+    await owner.cli('DEL', `cache:${key}`);
+    await target?.kill9();
+    const reason = await reasonOf(app.store.get(key));
+    expect(reason).toBeInstanceOf(CacheUnavailableError);
+    const write = await reasonOf(app.store.put(key, 1));
+    expect(write).toMatchObject({ outcome: 'not-sent' });
+    await target?.restart();
+  }, 60_000);
+});

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CacheApp } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
+import { SentinelDeployment } from '../support/sentinel.js';
+
+describe('A fault of sentinels while the master lives', () => {
+  let deployment: SentinelDeployment;
+  let app: CacheApp;
+  const rejections: unknown[] = [];
+  const remember = (reason: unknown) => void rejections.push(reason);
+
+  beforeEach(async () => {
+    process.on('unhandledRejection', remember);
+    deployment = await SentinelDeployment.start();
+    app = await CacheApp.start({ url: deployment.url, timeout: '2s' });
+  }, 40_000);
+  afterEach(async () => {
+    await app?.close();
+    deployment?.sentinels.forEach((sentinel) => sentinel.thaw());
+    await deployment?.stop();
+    process.off('unhandledRejection', remember);
+    expect(rejections.splice(0)).toEqual([]);
+  }, 20_000);
+
+  async function expectUndisturbed(): Promise<void> {
+    const statuses: string[] = [];
+    const subscription = app.connection.status$.subscribe((status) => statuses.push(status));
+    for (let i = 0; i < 25; i++) {
+      await app.store.put('key', i);
+      expect(await app.store.get('key')).toBe(i);
+      await sleep(100);
+    }
+    subscription.unsubscribe();
+    expect(statuses).toEqual(['ready']);
+  }
+
+  it('disturbs nobody when one is restarted with a password', async () => {
+    const [sentinel] = deployment.sentinels;
+    await sentinel?.cli('CONFIG', 'SET', 'requirepass', 'secret').catch(() => undefined);
+    await sentinel?.cli('ACL', 'SETUSER', 'default', 'resetpass', '>secret').catch(() => undefined);
+    await sentinel?.kill9();
+    await expectUndisturbed();
+  }, 30_000);
+
+  it('disturbs nobody when one is frozen', async () => {
+    deployment.sentinels[1]?.freeze();
+    await expectUndisturbed();
+  }, 30_000);
+
+  it('disturbs nobody when all are gone, and they are asked again as soon as they are back', async () => {
+    for (const sentinel of deployment.sentinels) await sentinel.kill9();
+    await expectUndisturbed();
+    await Promise.all(deployment.sentinels.map((sentinel) => sentinel.restart()));
+    await deployment.converged();
+    await (await deployment.master()).cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await eventually(() => app.store.put('key', 1), { timeout: 10_000 });
+  }, 60_000);
+
+  it('is survived also by a boot, while most sentinels are frozen or gone', async () => {
+    deployment.sentinels[0]?.freeze();
+    await deployment.sentinels[1]?.kill9();
+    const another = await CacheApp.start({ url: deployment.url, timeout: '2s' });
+    await another.store.put('key', 1);
+    expect(await app.store.get('key')).toBe(1);
+    await another.close();
+  }, 30_000);
+});
