@@ -192,6 +192,19 @@ describe('recipe', () => {
       expect(ttl).toBeLessThanOrEqual(660_000);
     });
 
+    it.each([
+      ['in the year 2286', 9_999_999_999],
+      ['in the year 9999', 253_402_300_799],
+      ['in milliseconds, by mistake', Date.now() + 600_000],
+      ['never', undefined],
+    ])('remembers a token that expires %s', async (_, exp) => {
+      const claims = { jti: 'one', ...(exp !== undefined && { exp }) };
+      await of(JwtDenyList).revoke(claims);
+      await expect(of(JwtDenyList).assertNotRevoked(claims)).rejects.toThrow(UnauthorizedException);
+      await of(JwtDenyList).assertFirstUse(claims);
+      await expect(of(JwtDenyList).assertFirstUse(claims)).rejects.toThrow(UnauthorizedException);
+    });
+
     it('remembers nothing of a token that nobody accepts any more', async () => {
       await of(JwtDenyList).revoke(inSeconds(-3600));
       expect(await server.cli('DBSIZE')).toBe(0);

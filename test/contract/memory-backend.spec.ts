@@ -6,3 +6,26 @@ describeBackend(
   async () => ({ backend: new MemoryBackend(() => true), close: () => Promise.resolve() }),
   false,
 );
+
+describe('memory:', () => {
+  it('lets timers run between its answers to a caller that asks again at once', async () => {
+    const backend = new MemoryBackend(() => true);
+    let isOver = false;
+    setTimeout(() => (isOver = true), 10);
+    for (const until = performance.now() + 5000; !isOver && performance.now() < until;) await backend.get('key');
+    expect(isOver).toBe(true);
+  });
+
+  it('adds members to an index at a cost that does not grow with the index', async () => {
+    const backend = new MemoryBackend(() => true);
+    const addAll = async (count: number, name: string) => {
+      const begun = performance.now();
+      for (let i = 0; i < count; i++) await backend.addToIndex('index', `${name} ${i}`, { ttl: 60_000 });
+      return performance.now() - begun;
+    };
+    await addAll(2000, 'warm');
+    const first = await addAll(5000, 'first');
+    await addAll(50_000, 'more');
+    expect(await addAll(5000, 'last')).toBeLessThan(10 * first + 100);
+  }, 30_000);
+});
