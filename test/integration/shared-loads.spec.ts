@@ -1,4 +1,5 @@
 import { CacheApp } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
 
 describe('getOrPut through several stores of one namespace', () => {
   it('runs one load, and stores nothing that another of them wrote or deleted meanwhile', async () => {
@@ -24,7 +25,7 @@ describe('getOrPut through several stores of one namespace', () => {
 
       await one.delete('key');
       const loading = one.getOrPut('key', load);
-      while (loads < 2) await one.has('key');
+      await eventually(() => expect(loads).toBe(2));
       await same.delete('key');
       end('out of date');
       expect(await loading).toBe('out of date');
