@@ -37,6 +37,7 @@ export type {
   RedisCacheModuleOptions,
   Replacement,
   ScanOptions,
+  TagLimit,
   Serializer,
   WalkOptions,
 } from './redis-cache.options.js';

@@ -25,7 +25,7 @@ export type { Redemption, TokenRedemption } from './one-time-codes.js';
 export { OneTimeCodes } from './one-time-codes.js';
 export type { RefreshEvent, RefreshFamily, RefreshTokensOf, Rotation } from './refresh-tokens.js';
 export { RefreshTokens } from './refresh-tokens.js';
-export type { About, CreatedSession, Session, SessionEvent } from './session.js';
+export type { About, CreatedSession, RegenerateOptions, Session, SessionEvent } from './session.js';
 export { CurrentSession, Public, RequireFresh, SessionGuard, SessionGuardFor, SessionToken } from './session-guard.js';
 export type { SocketClient } from './session-sockets.js';
 export type { SessionsOf } from './sessions.js';

@@ -5,6 +5,7 @@ import {
   CacheCommandError,
   CacheConfigError,
   CacheCorruptError,
+  CacheLimitError,
   CacheUnavailableError,
   RedisCacheError,
 } from 'nestjs-redis-cache-store';
@@ -16,8 +17,16 @@ const instances = (copy: typeof api): RedisCacheError[] => [
   new copy.CacheUnavailableError('timeout', 'unknown', 'no answer'),
   new copy.CacheCommandError('OOM', 'is full'),
   new copy.CacheCorruptError('is no record'),
+  new copy.CacheLimitError(5),
 ];
-const classes = [CacheConfigError, CacheArgumentError, CacheUnavailableError, CacheCommandError, CacheCorruptError];
+const classes = [
+  CacheConfigError,
+  CacheArgumentError,
+  CacheUnavailableError,
+  CacheCommandError,
+  CacheCorruptError,
+  CacheLimitError,
+];
 
 async function loadCopy(): Promise<typeof api> {
   let copy: typeof api | undefined;
