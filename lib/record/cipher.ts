@@ -1,13 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { KeyRing } from './key-ring.js';
+import { NONCE_BYTES, TAG_BYTES, XaesKey } from './xaes.js';
 
-const CIPHER = 'aes-256-gcm';
 const KEY_BYTES = 32;
 const ID_BYTES = 4;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 /** Where the ciphertext begins. */
 const BODY = ID_BYTES + NONCE_BYTES;
 /** Bytes that sealing adds to a record. */
@@ -15,13 +13,12 @@ const OVERHEAD = BODY + TAG_BYTES;
 
 interface SubKey {
   readonly id: number;
-  readonly key: KeyObject;
+  readonly key: XaesKey;
 }
 
 /**
- * Seals records with AES-256-GCM, under keys that HKDF-SHA-256 (RFC 5869) derives for one namespace.
- * Sealed bytes: key id (4) · random nonce (12) · ciphertext · tag (16). With random nonces, NIST SP 800-38D allows 2^32
- * records under one key: put a new key in front before a store has written four billion.
+ * Seals records with XAES-256-GCM, under keys that HKDF-SHA-256 (RFC 5869) derives for one namespace.
+ * Sealed bytes: key id (4) · random nonce (24) · ciphertext · tag (16).
  * A record opens only where it was written, and with the head it was written with.
  */
 export class RecordCipher {
@@ -45,38 +42,23 @@ export class RecordCipher {
     if (!subKey) throw new TypeError('a key ring is never empty');
     const record = Buffer.allocUnsafe(head.length + plain.length + OVERHEAD);
     record.set(head);
-    const bodyAt = head.length + BODY;
     const nonce = this.#nextNonce();
     record.set(nonce, record.writeUInt32BE(subKey.id, head.length));
-    const cipher = createCipheriv(CIPHER, subKey.key, nonce, { authTagLength: TAG_BYTES });
-    cipher.setAAD(associated(place, head));
-    record.set(cipher.update(plain), bodyAt);
-    cipher.final(); // GCM is a stream cipher: nothing is left over
-    record.set(cipher.getAuthTag(), bodyAt + plain.length);
+    subKey.key.seal(nonce, plain, associated(place, head), record, head.length + BODY);
     return record;
   }
 
   /** @throws CacheCorruptError if the bytes were altered, or sealed for another key or place; UnknownKeyError */
   open(head: Buffer, sealed: Buffer, place: string): Buffer {
-    return this.#open(sealed, this.#subKeys, associated(place, head));
-  }
-
-  #open(sealed: Buffer, keys: readonly SubKey[], associatedData: Buffer): Buffer {
     if (sealed.length < OVERHEAD) throw new CacheCorruptError('the encrypted record is truncated');
     const id = sealed.readUInt32BE();
-    const subKey = keys.find((known) => known.id === id);
+    const subKey = this.#subKeys.find((known) => known.id === id);
     if (!subKey) throw new UnknownKeyError('the record is encrypted with a key that this store does not have');
-    const nonce = sealed.subarray(ID_BYTES, BODY);
-    const decipher = createDecipheriv(CIPHER, subKey.key, nonce, { authTagLength: TAG_BYTES });
-    decipher.setAAD(associatedData);
-    decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
-    const plain = decipher.update(sealed.subarray(BODY, -TAG_BYTES));
     try {
-      decipher.final();
+      return subKey.key.open(sealed.subarray(ID_BYTES, BODY), sealed.subarray(BODY), associated(place, head));
     } catch {
       throw new CacheCorruptError('the encrypted record was altered, or is not from this place');
     }
-    return plain;
   }
 
   /** The keyed hash of a key or tag: 192 bits of HMAC-SHA-256, in base64url. */
@@ -102,12 +84,12 @@ export class RecordCipher {
     this.#derivedFrom = keys;
     this.#derived = keys.map((master) => ({
       id: derive(master, 'id', this.#namespace, ID_BYTES).readUInt32BE(),
-      key: createSecretKey(derive(master, 'seal', this.#namespace, KEY_BYTES)),
+      key: new XaesKey(derive(master, 'seal', this.#namespace, KEY_BYTES)),
     }));
     return this.#derived;
   }
 
-  /** Twelve bytes that nobody has used; drawn in bulk, since every draw costs half as much as sealing. */
+  /** Random bytes, drawn in bulk, since every draw costs half as much as sealing. */
   #nextNonce(): Buffer {
     if (this.#noncesUsed === this.#nonces.length) {
       this.#nonces = randomBytes(NONCE_BYTES * 256);
