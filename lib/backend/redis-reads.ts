@@ -1,6 +1,8 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
 import type { Fetched } from './read-batcher.js';
+import { namespaceOf, type RecordSizes } from './record-sizes.js';
+import { chunks } from './writes-in-parts.js';
 
 /**
  * How the bytes under keys are asked for.
@@ -18,22 +20,35 @@ export class RedisReads {
   constructor(
     private readonly connection: RedisConnection,
     maxBytes: number,
+    private readonly sizes: RecordSizes,
   ) {
     this.lastByte = String(maxBytes);
   }
 
   /** The bytes under keys, in their order. */
   readonly fetch = (keys: readonly string[], deadline: number): readonly Fetched[] | Promise<readonly Fetched[]> => {
-    if (keys.length > 1 && !this.connection.isCluster) return this.fetchMany(keys, deadline);
+    const most = this.connection.isCluster ? 1 : this.sizes.keysAtOnce(keys);
+    if (most > 1 && keys.length > 1) {
+      if (keys.length <= most) return this.fetchMany(keys, deadline);
+      return chunks(keys, most).flatMap((chunk) => {
+        if (chunk.length === 1) return chunk.map((key) => this.fetchOne(key, deadline));
+        const found = this.fetchMany(chunk, deadline);
+        return chunk.map((_, i) => found.then((list) => list[i]));
+      });
+    }
     return keys.map((key) => (this.isSparse(key) ? this.fetchSparse(key, deadline) : this.fetchOne(key, deadline)));
   };
 
   private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
     const doubtful = this.sparse.size > 0 ? keys.filter((key) => this.isSparse(key)) : [];
-    const mget = this.read(['mget', ...keys], deadline);
+    const mget = this.read(['mget', ...keys], deadline).catch((error: unknown) => {
+      this.sizes.forget(keys);
+      throw error;
+    });
     const count = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
     const [replies, isThere] = await Promise.all([mget, count]);
     const found = (replies as readonly RedisReply[]).map(filled);
+    keys.forEach((key, i) => this.sizes.see(key, found[i]?.length ?? 0));
     if (doubtful.length === 0 && !found.includes(undefined)) return found;
     keys.forEach((key, i) => this.learn(key, found[i]));
     const absent = new Set(isThere === 0 ? doubtful : []);
@@ -44,7 +59,11 @@ export class RedisReads {
 
   private fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
     const range = this.read(this.range(key), deadline);
-    return range.then((reply) => this.learn(key, filled(reply)) ?? this.fetchWhole(key, deadline));
+    return range.then((reply) => {
+      const bytes = this.learn(key, filled(reply));
+      this.sizes.see(key, bytes?.length ?? 0);
+      return bytes ?? this.fetchWhole(key, deadline);
+    });
   }
 
   private async fetchSparse(key: string, deadline: number): Promise<Buffer | undefined> {
@@ -77,10 +96,6 @@ export class RedisReads {
   private read(command: RedisCommand, deadline: number): Promise<RedisReply> {
     return this.connection.send(command, { deadline, repeatable: true });
   }
-}
-
-function namespaceOf(key: string): string {
-  return key.slice(0, key.indexOf(':') + 1);
 }
 
 /** A record is never empty: what is, stands for "not found", to begin with. */

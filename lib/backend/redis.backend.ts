@@ -9,6 +9,7 @@ import type { IndexMember, Membership } from './indexes.js';
 import { ReadBatcher } from './read-batcher.js';
 import { RedisCaller } from './redis-caller.js';
 import { RedisIndexes } from './redis-indexes.js';
+import { RecordSizes } from './record-sizes.js';
 import { RedisReads, toBytes } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
@@ -25,6 +26,7 @@ const RECORDS = 200;
 /** The port over Redis commands. */
 export class RedisBackend implements CacheBackend {
   private readonly batcher: ReadBatcher;
+  private readonly sizes = new RecordSizes();
   private readonly caller: RedisCaller;
   private readonly indexes: RedisIndexes;
 
@@ -32,7 +34,7 @@ export class RedisBackend implements CacheBackend {
     private readonly connection: RedisConnection,
     maxBytes: number = LARGEST_VALUE,
   ) {
-    this.batcher = new ReadBatcher(new RedisReads(connection, maxBytes).fetch);
+    this.batcher = new ReadBatcher(new RedisReads(connection, maxBytes, this.sizes).fetch);
     this.caller = new RedisCaller(connection);
     this.indexes = new RedisIndexes(connection, this.caller);
   }
@@ -56,6 +58,7 @@ export class RedisBackend implements CacheBackend {
   }
 
   set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown> {
+    this.sizes.see(key, bytes.length);
     return this.caller.write(young('set', key, bytes, ...expiryArguments(expiry)), [key], deadline);
   }
 
