@@ -5,8 +5,10 @@ import { CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis
 import type { Serializer } from '../redis-cache.options.js';
 import { UnknownKeyError } from './cipher.js';
 import type { RecordCipher } from './cipher.js';
+import { jsonSerializer } from './json-serializer.js';
 import { decodeRecord, encodeHead, encodeRecord, isSealed } from './layout.js';
 import type { RecordHeader, RecordParts } from './layout.js';
+import { messagePackSerializer } from './message-pack/serializer.js';
 
 /** The options of a store that its records depend on. */
 export interface CodecSettings {
@@ -43,13 +45,18 @@ export interface Decoded {
 
 /** Between the values callers see and the bytes of records: schema, serializer, encryption, size limit. */
 export class RecordCodec {
+  /** Whether reading makes every part of a value. A schema, or a serializer of the application, may give out parts that belong to it. */
+  readonly makesValues: boolean;
   private warnedAt = -Infinity;
 
   constructor(
     private readonly settings: CodecSettings,
     private readonly places: RecordPlaces,
     private readonly cipher: RecordCipher | undefined,
-  ) {}
+  ) {
+    const { schema, serializer } = settings;
+    this.makesValues = !schema && (serializer === messagePackSerializer || serializer === jsonSerializer);
+  }
 
   /** The bytes of a record: at once, unless a schema must be waited for. @throws CacheArgumentError if the value cannot be stored */
   encode(key: string, id: string, value: unknown, header: RecordHeader): Buffer | Promise<Buffer> {

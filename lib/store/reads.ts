@@ -120,9 +120,10 @@ export class Reads {
       const agesIn = createdAt + (this.settings.maxAge ?? Infinity) - now;
       const until = begunAt + Math.min(record.ttl ?? Infinity, slideIn, agesIn);
       // A copy, since the bytes may be a small part of what came with them.
-      const copy = freezePlainData(found.value)
-        ? { value: Promise.resolve(found.value) }
-        : { bytes: Buffer.from(found.bytes) };
+      const copy =
+        this.codec.makesValues && freezePlainData(found.value)
+          ? { value: Promise.resolve(found.value) }
+          : { bytes: Buffer.from(found.bytes) };
       near.keep(flight, { id, ...copy, until, usedAt: performance.now() });
       if (slideIn <= 0) await this.slide(found, record.ttl, deadline);
       return found;

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Serializer } from 'nestjs-redis-cache-store';
 import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
 import { NearStage, TRAVEL } from '../support/near-stage.js';
@@ -76,6 +78,41 @@ describe('records in a near cache', () => {
       }
     });
     expect(reads).toBe(0);
+  });
+
+  describe('whose parts may belong to the application', () => {
+    const plans = { free: { seats: 1, features: ['read'] }, team: { seats: 10, features: ['read', 'write'] } };
+    type Plan = keyof typeof plans;
+    const schema: StandardSchemaV1<unknown, { plan: (typeof plans)[Plan]; visits: number }> = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value) => ({ value: { plan: plans[(value as { plan: Plan }).plan], visits: 0 } }),
+      },
+    };
+    const serializer: Serializer = {
+      serialize: ({ plan }: { plan: Plan }) => Buffer.from(plan),
+      deserialize: (bytes) => ({ plan: plans[Buffer.from(bytes).toString() as Plan], visits: 0 }),
+    };
+
+    it.each([
+      ['a schema', { schema }],
+      ['a serializer', { serializer }],
+    ])('are made anew for every caller, and never frozen: by %s', async (_, made) => {
+      const store = await stage.open({ nearCache, ...made });
+      await store.put('key', { plan: 'team' });
+      await stage.warm(store, 'key');
+      const reads = await stage.readsDuring(async () => {
+        for (let i = 0; i < 3; i++) {
+          const value = await store.get<{ plan: object; visits: number }>('key');
+          expect(value).toEqual({ plan: plans.team, visits: 0 });
+          expect(value?.plan).toBe(plans.team);
+          if (value) value.visits++; // their own
+        }
+      });
+      expect(reads).toBe(0);
+      for (const part of [plans, plans.team, plans.team.features]) expect(Object.isFrozen(part)).toBe(false);
+    });
   });
 
   it('may be null, and any other plain value that is no object', async () => {
