@@ -11,7 +11,7 @@ import type { Refusal } from './refusals.js';
 import type { Session } from './session.js';
 import { Sessions } from './sessions.js';
 
-const PUBLIC = Symbol('nestjs-redis-cache-store/auth: Public');
+const PUBLIC = 'nestjs-redis-cache-store/auth: Public';
 const FRESH = Symbol('nestjs-redis-cache-store/auth: RequireFresh');
 /** A wrong encryption key makes every record corrupt: one line in so many ms is enough to be seen. */
 const REPORT_PAUSE = 60_000;
@@ -23,9 +23,18 @@ interface Found {
 }
 const found = new WeakMap<object, Found>();
 
-/** Lets everybody in: no session is looked for. On a handler, or on a class for all of its handlers. @example `@Public() @Post('login')` */
-export function Public(): MethodDecorator & ClassDecorator {
-  return SetMetadata(PUBLIC, true);
+/**
+ * Lets everybody pass `SessionGuard`: no session is looked for. On a handler, or on a class for all of its handlers. With a name: lets
+ * everybody pass `SessionGuardFor(name)`.
+ *
+ * @example `@Public() @Post('login')`
+ */
+export function Public(name?: string): MethodDecorator & ClassDecorator {
+  return SetMetadata(publicKey(name), true);
+}
+
+function publicKey(name: string | undefined): string {
+  return name === undefined ? PUBLIC : `${PUBLIC}: ${name}`;
 }
 
 /**
@@ -75,6 +84,8 @@ export const SessionToken = createParamDecorator((_: unknown, context: Execution
  */
 @Injectable()
 export class SessionGuard implements CanActivate {
+  /** Of the sessions that it asks. */
+  protected readonly name: string | undefined;
   readonly #sessions: Sessions;
   readonly #reflector: Reflector;
   readonly #logger = new Logger(SessionGuard.name);
@@ -86,7 +97,10 @@ export class SessionGuard implements CanActivate {
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const [isPublic, within] = [this.#metadata<boolean>(PUBLIC, context), this.#metadata<Duration>(FRESH, context)];
+    const [isPublic, within] = [
+      this.#metadata<boolean>(publicKey(this.name), context),
+      this.#metadata<Duration>(FRESH, context),
+    ];
     const sent = await this.#sessions.sockets.findToken(context);
     if (isPublic) {
       if (sent !== 'forbidden') found.set(carrierOf(context), sent);
@@ -118,7 +132,7 @@ export class SessionGuard implements CanActivate {
     this.#logger.error(`a session cannot be read, and its user is answered 401: ${error.message}`);
   }
 
-  #metadata<T>(key: symbol, context: ExecutionContext): T | undefined {
+  #metadata<T>(key: string | symbol, context: ExecutionContext): T | undefined {
     return this.#reflector.getAllAndOverride<T | undefined>(key, [context.getHandler(), context.getClass()]);
   }
 }
@@ -131,6 +145,8 @@ export function SessionGuardFor(name: string): Type<CanActivate> {
   if (known) return known;
   @Injectable()
   class NamedSessionGuard extends SessionGuard {
+    protected override readonly name = name;
+
     constructor(@InjectSessions(name) sessions: Sessions, @Inject(Reflector) reflector: Reflector) {
       super(sessions, reflector);
     }

@@ -1,11 +1,18 @@
+import { randomBytes } from 'node:crypto';
 import { Module, StandardSchemaValidationPipe } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
-import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
 import { CacheUnavailableFilter, RedisCacheModule } from 'nestjs-redis-cache-store';
-import { AdminController } from './admin.controller.js';
-import { AuthController } from './auth.controller.js';
-import { PasswordResetController } from './password-reset.controller.js';
-import { sessionSchema } from './session.js';
+import { RedisCacheAuthModule, SessionGuard } from 'nestjs-redis-cache-store/auth';
+import { TooManyAttemptsFilter } from './filters.js';
+import { MeController } from './me.controller.js';
+import { MobileController } from './mobile.controller.js';
+import { PagesController } from './pages.controller.js';
+import { PasswordController } from './password.controller.js';
+import { ResetController } from './reset.controller.js';
+import { SessionCookie } from './session-cookie.js';
+import { SignIn } from './sign-in.js';
+import { Mail } from './mail.js';
 import { Users } from './users.js';
 
 @Module({
@@ -15,20 +22,40 @@ import { Users } from './users.js';
       inject: [ConfigService],
       useFactory: (config: ConfigService) => ({
         url: config.get<string>('REDIS_URL', 'redis://localhost:6379'),
-        namespace: 'session',
         ttl: '30m',
-        sliding: true, // every request gives a session its half hour again …
-        maxAge: '12h', // … but nothing makes it older than this
-        schema: sessionSchema,
-        onCorrupt: 'miss', // a session that cannot be read, by an older release perhaps, is no session; the log has a warning
       }),
     }),
-    RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }),
+    RedisCacheAuthModule.forFeatureAsync({
+      inject: [ConfigService],
+      useFactory: (config: ConfigService) => ({
+        // Browsers: the token is a cookie.
+        sessions: {
+          namespace: 'session',
+          idle: '30m',
+          absolute: '12h',
+          limit: { sessions: 5, when: 'evict-oldest' },
+          from: { cookie: SessionCookie.nameFor(config) },
+        },
+        refreshTokens: { namespace: 'refresh', idle: '14d', absolute: '90d' },
+        // Without CODES_SECRET a code is good for the instance that has issued it.
+        codes: { namespace: 'code', secret: config.get<string>('CODES_SECRET') ?? randomBytes(32) },
+        attempts: { namespace: 'attempt', limit: 10, window: '15m', lockout: { first: '1m' } },
+      }),
+    }),
+    // The mobile client: a short session as a bearer token, and a refresh token to get the next one with.
+    RedisCacheAuthModule.forFeature({
+      sessions: { name: 'mobile', namespace: 'mobile-session', idle: null, absolute: '15m' },
+    }),
   ],
-  controllers: [AuthController, AdminController, PasswordResetController],
+  controllers: [MeController, PagesController, PasswordController, ResetController, MobileController],
   providers: [
     Users,
+    Mail,
+    SignIn,
+    SessionCookie,
+    { provide: APP_GUARD, useClass: SessionGuard },
     { provide: APP_FILTER, useClass: CacheUnavailableFilter },
+    { provide: APP_FILTER, useClass: TooManyAttemptsFilter },
     { provide: APP_PIPE, useClass: StandardSchemaValidationPipe },
   ],
 })

@@ -10,25 +10,17 @@ const port = app.get(ConfigService).get<string>('PORT', '3000');
 await app.listen(port);
 
 const url = `http://localhost:${port}`;
-const withSession = '-H "Authorization: Bearer $SESSION"';
 console.log(`
-The sample listens on ${url}. To try, in another terminal:
+The sample listens on ${url}. Open it in two browsers, and sign in as ada with the password lovelace
+(or as bob, builder1): each sees the other among its devices, and can sign it out. Mails are printed here.
 
-  # log in; a second login is a second session
-  SESSION=$(curl -s ${url}/login -d name=ada -d password=lovelace | cut -d'"' -f4)
-  curl ${url}/me ${withSession}
-  curl ${url}/sessions ${withSession}
-  curl ${url}/admin/sessions ${withSession}
+The API of a mobile client, in another terminal:
 
-  # stop this, start it again: the session is still there
-  curl ${url}/me ${withSession}
+  # sign in: a token for 15 minutes, and a refresh token for the next one
+  curl -s ${url}/mobile/login -d name=ada -d password=lovelace
+  curl ${url}/mobile/me -H "Authorization: Bearer $TOKEN"
+  curl -s ${url}/mobile/refresh -d refreshToken=$REFRESH
 
-  # sign out everywhere but here; log out
-  curl -X DELETE ${url}/sessions ${withSession}
-  curl -i -X POST ${url}/logout ${withSession}
-
-  # forgot the password: the token works once, and ends all sessions
-  TOKEN=$(curl -s ${url}/password-reset -d name=ada | cut -d'"' -f4)
-  curl -i ${url}/password-reset/confirm -d token=$TOKEN -d password=analytical
-  curl -i ${url}/password-reset/confirm -d token=$TOKEN -d password=analytical
+  # without a session
+  curl -i ${url}/me
 `);

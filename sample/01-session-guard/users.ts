@@ -3,9 +3,8 @@ import { promisify } from 'node:util';
 import { Injectable } from '@nestjs/common';
 
 export interface User {
-  readonly id: number;
+  readonly id: string;
   readonly name: string;
-  readonly isAdmin: boolean;
   /** `<salt>.<scrypt of salt and password>`, both in base64url. */
   readonly passwordHash: string;
 }
@@ -16,31 +15,29 @@ const NOBODYS_HASH = 'wP_uFMD_7hVR7v8MQe7_DA.Pg7LRzdhyoIBxV6frZMNkORW3X2DPE8UXj3
 /** Stands for the users table of your database; it forgets changed passwords when the application stops. */
 @Injectable()
 export class Users {
-  private readonly users = new Map<number, User>([
+  private readonly users = new Map<string, User>([
     // lovelace
     [
-      1,
+      '1',
       {
-        id: 1,
+        id: '1',
         name: 'ada',
-        isAdmin: true,
         passwordHash: 'jxwrfZo-T2AG9OOp17LB-A.q_QGXH2uyddGb2F5QCcaWiBjOKW6viKbjh3blpQmHgM',
       },
     ],
     // builder1
     [
-      2,
+      '2',
       {
-        id: 2,
+        id: '2',
         name: 'bob',
-        isAdmin: false,
         passwordHash: 'G51rzV4PSidypPDl3LbZsQ.-DWfAlMIDA2_ZdZph7TvkBfYvlhYQbPsAzJyrpQKVHE',
       },
     ],
   ]);
 
-  find(id: number): User | undefined {
-    return this.users.get(id);
+  findById(id: string | null | undefined): User | undefined {
+    return this.users.get(id ?? '');
   }
 
   findByName(name: string): User | undefined {
@@ -54,7 +51,7 @@ export class Users {
     return matches ? user : undefined;
   }
 
-  async changePassword(id: number, password: string): Promise<void> {
+  async changePassword(id: string, password: string): Promise<void> {
     const salt = randomBytes(16).toString('base64url');
     const passwordHash = `${salt}.${(await derive(password, salt)).toString('base64url')}`;
     const user = this.users.get(id);

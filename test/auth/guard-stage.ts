@@ -67,9 +67,16 @@ class PublicController {
   }
 }
 
+@Public()
 @UseGuards(SessionGuardFor('admin'))
 @Controller('admin')
 export class AdminController {
+  @Public('admin')
+  @Get('login')
+  login() {
+    return 'everybody';
+  }
+
   @Get()
   index(@CurrentSession() session: Session) {
     return { subject: session.subject };

@@ -115,12 +115,14 @@ describe('SessionGuard', () => {
     expect(stage.errors.join()).not.toContain(token);
   });
 
-  it('keeps sessions of different names apart', async () => {
-    await start({}, { metadata: { controllers: [AdminController], providers: [] } });
+  it('keeps sessions of different names apart, and handlers that are public for one of them', async () => {
+    await start({}, { metadata: { controllers: [AdminController] } });
     const admins = stage.app.get<Sessions>(getSessionsToken('admin'));
     const { token } = await admins.create('root', {});
     expect((await stage.http.get('/admin').set('Authorization', `Bearer ${token}`)).body).toEqual({ subject: 'root' });
     expect((await stage.http.get('/admin').set('Authorization', `Bearer ${await stage.login()}`)).status).toBe(401);
+    expect((await stage.http.get('/admin')).status).toBe(401);
+    expect((await stage.http.get('/admin/login')).text).toBe('everybody');
     expect(SessionGuardFor('admin')).toBe(SessionGuardFor('admin'));
   });
 
