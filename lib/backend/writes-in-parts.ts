@@ -41,6 +41,11 @@ export function afterAPart(error: unknown): unknown {
   return new CacheUnavailableError(reason, 'unknown', `${message} (a part of the call was carried out)`, { cause });
 }
 
+/** Whether a call that failed may have had its effect all the same. */
+export function isUnknown(error: unknown): boolean {
+  return error instanceof CacheUnavailableError && error.outcome === 'unknown';
+}
+
 function isNotSent(error: unknown): error is CacheUnavailableError {
   return error instanceof CacheUnavailableError && error.outcome === 'not-sent';
 }

@@ -87,8 +87,7 @@ export class Moves {
       const target = await this.target(plan, source);
       deadline += performance.now() - begun;
       await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
-      const expiry = await this.cover(plan, target.header, source, deadline);
-      await this.claim(plan.to, target, deadline);
+      const expiry = await this.arrive(plan, target, source, deadline);
       try {
         if (await this.release(plan, source, deadline)) return await this.settle(plan.to, target, expiry, deadline);
         await this.withdraw(plan.to, target, deadline);
@@ -150,6 +149,16 @@ export class Moves {
     return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
   }
 
+  /** Puts the new record into its place, with a short life; gives the expiry it is to have in the end. */
+  private arrive(plan: Plan, target: Target, source: Source, deadline: number): Promise<() => Expiry> {
+    return this.writes.backingOut(plan.to.id, target.header, deadline, async (mayBeWritten) => {
+      const expiry = await this.cover(plan, target.header, source, deadline);
+      mayBeWritten();
+      await this.claim(plan.to, target, deadline);
+      return expiry;
+    });
+  }
+
   /** Makes the indexes cover the new record; gives the expiry it is to have in the end. */
   private async cover(plan: Plan, header: RecordHeader, { left, at }: Source, deadline: number): Promise<() => Expiry> {
     const { id } = plan.to;
@@ -162,10 +171,10 @@ export class Moves {
     return () => (life === null ? 'never' : { in: Math.max(1, Math.ceil(life - (performance.now() - at))) });
   }
 
-  private async claim({ id }: Place, { header, provisional }: Target, deadline: number): Promise<void> {
+  /** @throws CacheArgumentError */
+  private async claim({ id }: Place, { provisional }: Target, deadline: number): Promise<void> {
     const expiry = { in: 2 * this.settings.timeout };
     if (await this.writes.setIfAbsent(id, provisional, expiry, deadline)) return;
-    await this.tags.leave([{ id, header }], deadline);
     throw new CacheArgumentError('to: there is a record under this key already; move to a new key');
   }
 

@@ -77,9 +77,10 @@ export class TagIndex {
   }
 
   /**
-   * Makes an entry for a record in the index of a tag if fewer than `most` others have the tag. It stays for `ttl` ms: until then
-   * the record has to be covered.
+   * Makes an entry for a record in the index of a tag if fewer than `most` others are there. It stays for `ttl` ms: until then
+   * the record has to be covered. If there are as many, their records are looked for, and entries without one are trimmed.
    *
+   * @param before - the record in whose place it comes, which is none of the others
    * @throws CacheLimitError; then there is no entry
    */
   async admit(
@@ -94,8 +95,12 @@ export class TagIndex {
     const successorOf = before?.header.tags.includes(tagId) ? memberOf(before.id, before.header) : undefined;
     const admit = () => this.backend.admitToIndex(index, memberOf(id, header), { ttl, successorOf }, most, deadline);
     if (await admit()) return;
-    // Some of the others may have expired early, or been evicted.
-    await this.trim(index, () => deadline);
+    let others = 0;
+    const deadlineOfAll = () => deadline;
+    for await (const page of this.records(tagId, deadlineOfAll, () => undefined)) {
+      others += page.filter((record) => record.id !== before?.id).length;
+      if (others >= most) throw new CacheLimitError(most);
+    }
     if (!(await admit())) throw new CacheLimitError(most);
   }
 

@@ -1,5 +1,5 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
-import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
+import { chunks, inTurn, isUnknown, together } from '../backend/writes-in-parts.js';
 import type { RecordCodec } from '../record/codec.js';
 import { newIncarnation, writeIsOverAt } from '../record/incarnation.js';
 import type { RecordHeader } from '../record/layout.js';
@@ -89,12 +89,14 @@ export class Writes {
 
   /** Writes a record, whatever was there. */
   async write(ready: Draft, deadline: number): Promise<void> {
-    const { id, header, bytes, end, limit } = await this.renew(ready);
-    await this.admit(id, header, limit, deadline);
-    const expiry = await this.cover(id, header, end, deadline);
+    const draft = await this.renew(ready);
+    const { id, header, bytes } = draft;
     const recordKey = this.keyspace.recordKey(id);
-    if (header.tags.length === 0) return void (await this.backend.set(recordKey, bytes, expiry, deadline));
-    const overwritten = await this.backend.swap(recordKey, bytes, expiry, deadline);
+    const overwritten = await this.indexed(draft, deadline, async (expiry) => {
+      if (header.tags.length > 0) return this.backend.swap(recordKey, bytes, expiry, deadline);
+      await this.backend.set(recordKey, bytes, expiry, deadline);
+      return undefined;
+    });
     await this.tags.leaveTold([{ id, bytes: overwritten }], deadline);
   }
 
@@ -108,12 +110,50 @@ export class Writes {
 
   /** Writes a record if there is none; `isWanted` is asked at the last moment. */
   async writeIfAbsent(ready: Draft, deadline: number, isWanted: () => boolean = () => true): Promise<boolean> {
-    const { id, header, bytes, end, limit } = await this.renew(ready);
-    await this.admit(id, header, limit, deadline);
-    const expiry = await this.cover(id, header, end, deadline);
-    const isWritten = isWanted() && (await this.setIfAbsent(id, bytes, expiry, deadline));
+    const draft = await this.renew(ready);
+    const { id, header, bytes } = draft;
+    const isWritten = await this.indexed(
+      draft,
+      deadline,
+      async (expiry) => isWanted() && this.setIfAbsent(id, bytes, expiry, deadline),
+    );
     if (!isWritten) await this.tags.leave([{ id, header }], deadline);
     return isWritten;
+  }
+
+  /** Writes a record that its indexes cover, each of which has room for it. */
+  private async indexed<T>(
+    { id, header, end, limit }: Draft,
+    deadline: number,
+    write: (expiry: Expiry) => Promise<T>,
+  ): Promise<T> {
+    await this.admit(id, header, limit, deadline);
+    return this.backingOut(id, header, deadline, async (mayBeWritten) => {
+      const expiry = await this.cover(id, header, end, deadline);
+      mayBeWritten();
+      return write(expiry);
+    });
+  }
+
+  /**
+   * Does what makes a record. If that fails, and the record certainly is not there, its indexes forget it at once; if nobody knows,
+   * they do so once they are looked through.
+   *
+   * @param make - calls `mayBeWritten` before it sends the record
+   */
+  async backingOut<T>(
+    id: string,
+    header: RecordHeader,
+    deadline: number,
+    make: (mayBeWritten: () => void) => Promise<T>,
+  ): Promise<T> {
+    let mayBeWritten = false;
+    try {
+      return await make(() => (mayBeWritten = true));
+    } catch (error) {
+      if (!mayBeWritten || !isUnknown(error)) await this.tags.leave([{ id, header }], deadline);
+      throw error;
+    }
   }
 
   /** Sets the bytes of a record that the indexes cover already, if there is none. */

@@ -71,6 +71,27 @@ describe('instances of one application', () => {
     }
   });
 
+  it('of 100 writes of two processes exactly as many get a tag as its limit says, and nothing is left of the others', async () => {
+    for (let round = 0; round < 10; round++) {
+      const [a, b] = await both((instance, at) => instance.run('putLimited', TAG, 7, 50, at));
+      const written = [...a, ...b].toSorted();
+      expect(written).toHaveLength(7);
+      expect(await store.keys()).toEqual(written);
+      for (const tag of [TAG, 'other']) {
+        expect(await store.keys({ tag })).toEqual(written);
+        expect(await tagState(server, options.namespace, tag)).toEqual({ uncovered: [], leftOver: [] });
+      }
+      // Of those that are there before, dead ones do not count once their writes are over.
+      for (const key of written.slice(0, 3)) await server.cli('DEL', `${options.namespace}:${key}`);
+      await stage.pass(60_000);
+      const next = await both((instance, at) => instance.run('putLimited', TAG, 7, 50, at));
+      expect(await store.keys({ tag: TAG })).toHaveLength(7);
+      expect(next.flat()).toHaveLength(3);
+      await store.clear();
+      expect(await server.cli('DBSIZE')).toBe(0);
+    }
+  });
+
   it('update loses none of 100 changes made by two processes at once, and keeps ttl and tags', async () => {
     await store.put('count', 0, { ttl: '5h', tags: [TAG] });
     await both((instance, at) => instance.run('increment', 'count', 50, at));

@@ -1,7 +1,7 @@
 // A second instance of the application: the store of REDIS_URL and STORE (its options, as JSON), used by many at once.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
-import { RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheLimitError, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
 import type { RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 
 const options = JSON.parse(process.env['STORE'] ?? '{}') as RedisCacheModuleOptions;
@@ -118,4 +118,22 @@ export async function hit(key: string, limit: number, callers: number, at: numbe
   await together(at);
   const hits = await many(callers, () => store.increment(key, { limit }));
   return hits.flatMap(({ allowed, count }) => (allowed ? [count] : []));
+}
+
+/** The keys that were written of so many records that want a tag with a limit. */
+export async function putLimited(tag: string, records: number, callers: number, at: number): Promise<string[]> {
+  await together(at);
+  const written = await many(callers, async (i) => {
+    const key = `${process.pid}/${i}`;
+    try {
+      const options = { tags: [tag, 'other'], limit: { tag, records } };
+      if (i % 2) await store.put(key, i, options);
+      else await store.putIfAbsent(key, i, options);
+      return key;
+    } catch (error) {
+      if (error instanceof CacheLimitError) return undefined;
+      throw error;
+    }
+  });
+  return written.filter((key) => key !== undefined);
 }
