@@ -171,9 +171,10 @@ export interface PutOptions {
   /** Up to 64 labels that `deleteByTag` and `keys({ tag })` find the record by, e.g. `['user:42']`; each as long as a key may be. */
   tags?: readonly string[];
   /**
-   * The record is written only if fewer than `records` others have `tag`: else the call rejects with CacheLimitError, and leaves
-   * nothing behind. Exact, however many callers there are at once. Of `put`, `putMany`, `putIfAbsent` and `move`; a record that
-   * `put` overwrites counts as another one. Default: no limit.
+   * The record is written only if fewer than `records` others have `tag`: else the call rejects with CacheLimitError, and nothing is
+   * left behind. Exact, however many callers there are at once, as long as all of them give the limit. Of the calls that make records; a
+   * record that `put` overwrites counts as another one. A record that Redis evicted, and one whose write had an unknown outcome, may
+   * count for up to 2 × `timeout` + 10 s after its write. Default: no limit.
    */
   limit?: TagLimit;
 }
@@ -250,7 +251,7 @@ export interface MoveOptions<T, Input> {
   ttl?: Duration | null;
   /** The tags in the new place. Default: those it has. */
   tags?: readonly string[];
-  /** As of `put`. A record that has the tag already goes on being counted once. */
+  /** As of `put`. A record that has the tag already is counted once; during a `grace` without `leave` the old key counts, too. */
   limit?: TagLimit;
   /** For so long the old key stays readable, e.g. for requests under way; nothing extends it. Default: it goes at once. */
   grace?: Duration;

@@ -43,7 +43,10 @@ export class Rewrites {
     const id = this.keyspace.id(key);
     const recordKey = this.keyspace.recordKey(id);
     const asked = this.writes.read(options);
-    if (asked.limit) throw new CacheArgumentError('limit: is for put, putMany, putIfAbsent and move');
+    if (asked.limit)
+      throw new CacheArgumentError(
+        'limit: is for calls that make records: put, putMany, putIfAbsent, getOrPut and move',
+      );
     for (let covered: RecordHeader | undefined; ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));

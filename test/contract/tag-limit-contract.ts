@@ -42,6 +42,15 @@ export function describeTagLimits(name: string, open: () => Promise<Stage>): voi
       await fill();
     });
 
+    it('hold for a value that getOrPut loads', async () => {
+      await fill();
+      await expect(store.getOrPut('d', () => 1, limited)).rejects.toThrow(CacheLimitError);
+      expect(await store.getOrPut('a', () => 1, limited)).toBe('a');
+      await store.delete('b');
+      expect(await store.getOrPut('d', () => 1, limited)).toBe(1);
+      expect(await store.keys({ tag })).toEqual(['a', 'c', 'd']);
+    });
+
     it('hold for those alone that ask for them', async () => {
       await fill();
       await store.put('d', 1, { tags: [tag] });

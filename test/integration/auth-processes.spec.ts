@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { newIncarnation } from '../../lib/record/incarnation.js';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
 import { tagState, uncovered } from '../support/tag-invariant.js';
@@ -72,7 +73,16 @@ describe('instances of one application', () => {
   });
 
   it('of 100 writes of two processes exactly as many get a tag as its limit says, and nothing is left of the others', async () => {
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < 5; round++) {
+      // Dead members do not count, once their writes are over.
+      for (let i = 0; i < 5; i++) {
+        await server.cli(
+          'ZADD',
+          `${options.namespace}#${TAG}`,
+          '+inf',
+          `${newIncarnation(Date.now() - 60_000)}dead ${i}`,
+        );
+      }
       const [a, b] = await both((instance, at) => instance.run('putLimited', TAG, 7, 50, at));
       const written = [...a, ...b].toSorted();
       expect(written).toHaveLength(7);
@@ -81,12 +91,6 @@ describe('instances of one application', () => {
         expect(await store.keys({ tag })).toEqual(written);
         expect(await tagState(server, options.namespace, tag)).toEqual({ uncovered: [], leftOver: [] });
       }
-      // Of those that are there before, dead ones do not count once their writes are over.
-      for (const key of written.slice(0, 3)) await server.cli('DEL', `${options.namespace}:${key}`);
-      await stage.pass(60_000);
-      const next = await both((instance, at) => instance.run('putLimited', TAG, 7, 50, at));
-      expect(await store.keys({ tag: TAG })).toHaveLength(7);
-      expect(next.flat()).toHaveLength(3);
       await store.clear();
       expect(await server.cli('DBSIZE')).toBe(0);
     }

@@ -102,9 +102,12 @@ describe('the limit of a tag in Redis', () => {
         proxy.delay(20);
         const lost = distant.put('lost', 1, limited);
         await sleep(step * 40);
-        const dropped = proxy.dropReplies();
-        await lost.catch((error: unknown) => expect(error).toBeInstanceOf(CacheUnavailableError));
-        void dropped;
+        void proxy.dropReplies();
+        const ended = await lost.then(
+          () => undefined,
+          (error: unknown) => error instanceof CacheUnavailableError || error,
+        );
+        expect([undefined, true]).toContain(ended);
         await proxy.resume();
         await store.delete('lost');
         await stage.pass(MINUTE);

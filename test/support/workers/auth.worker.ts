@@ -126,9 +126,9 @@ export async function putLimited(tag: string, records: number, callers: number, 
   const written = await many(callers, async (i) => {
     const key = `${process.pid}/${i}`;
     try {
-      const options = { tags: [tag, 'other'], limit: { tag, records } };
-      if (i % 2) await store.put(key, i, options);
-      else await store.putIfAbsent(key, i, options);
+      const limited = { tags: [tag, 'other'], limit: { tag, records } };
+      if (i % 2) await store.put(key, i, limited);
+      else await store.putIfAbsent(key, i, limited);
       return key;
     } catch (error) {
       if (error instanceof CacheLimitError) return undefined;
