@@ -1,0 +1,93 @@
+import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { everyCall, PASSWORD } from '../support/canaries.js';
+import { ClusterDeployment } from '../support/cluster.js';
+import { RedisServer } from '../support/redis-server.js';
+import { SentinelDeployment } from '../support/sentinel.js';
+import { ROOT } from '../support/sources.js';
+import type { Kind } from '../support/traced-calls.js';
+import { WorkerProcess } from '../support/worker-process.js';
+
+type Traced = typeof import('../support/traced-calls.js');
+
+const HOOK = pathToFileURL(join(ROOT, 'test', 'support', 'traced-imports.mjs')).href;
+const hooks: [name: string, worker: string, env: NodeJS.ProcessEnv][] = [
+  ['the loader hook of ES modules', 'traced-esm.worker', { NODE_OPTIONS: `--import ${HOOK}` }],
+  ['the hook of require', 'traced-commonjs.worker', {}],
+];
+const kinds: [name: string, kind: Kind][] = [
+  ['a plain store', {}],
+  ['a sliding store with a near cache', { nearCache: true, sliding: true, ttl: '1h' }],
+  ['an encrypted store with hashed keys', { encrypted: true, hashKeys: true }],
+];
+
+it('the canaries pass through every method of the store', () => {
+  const methods = Object.getOwnPropertyNames(RedisCacheStore.prototype).filter((name) => name !== 'constructor');
+  const called = new Set(everyCall(new Proxy({}, {}) as RedisCacheStore).map(([name]) => name.split(' ', 1)[0]));
+  expect(methods.filter((name) => !called.has(name))).toEqual([]);
+});
+
+describe.each(hooks)(
+  'instrumentation of ioredis by %s shows no key, value, tag, token or password',
+  (_, script, env) => {
+    let worker: WorkerProcess<Traced>;
+    let server: RedisServer;
+    beforeAll(async () => {
+      server = await RedisServer.start({ password: PASSWORD });
+      worker = await WorkerProcess.start<Traced>(script, env);
+    }, 60_000);
+    afterAll(async () => {
+      await worker?.kill();
+      await server?.stop();
+    });
+
+    it('while it shows those of an application that uses ioredis by itself', async () => {
+      const { commands, leaks } = await worker.run('leak', server.url);
+      expect(commands).toEqual(expect.arrayContaining(['set', 'get', 'del', 'request']));
+      expect(leaks.join()).toContain('canary-of-key');
+      expect(leaks.join()).toContain('canary-of-value');
+    });
+
+    it.each(kinds)('of %s', async (_name, kind) => {
+      const { commands, leaks } = await worker.run('everyMethod', { ...kind, url: server.url });
+      expect(commands).toEqual(expect.arrayContaining(['evalsha', 'request', 'set']));
+      expect(leaks).toEqual([]);
+    });
+
+    it.each(kinds)('of the services of /auth beside %s', async (_name, kind) => {
+      const { commands, leaks } = await worker.run('everyService', { ...kind, url: server.url });
+      expect(commands).toEqual(expect.arrayContaining(['evalsha', 'request']));
+      expect(leaks).toEqual([]);
+    });
+
+    it('of a login that is renewed on a live connection', async () => {
+      const { commands, leaks } = await worker.run('renewedLogin', server.url);
+      expect(commands.filter((name) => name === 'auth').length).toBeGreaterThanOrEqual(2);
+      expect(leaks).toEqual([]);
+    }, 40_000);
+
+    it('of a store behind Sentinel', async () => {
+      const sentinel = await SentinelDeployment.start({ password: PASSWORD });
+      try {
+        const { commands, leaks } = await worker.run('everyMethod', { url: sentinel.url });
+        expect(commands).toEqual(expect.arrayContaining(['sentinel', 'evalsha']));
+        expect(leaks).toEqual([]);
+      } finally {
+        await sentinel.stop();
+      }
+    }, 60_000);
+
+    it('of a store on a Cluster, with all services', async () => {
+      const cluster = await ClusterDeployment.start({ nodeTimeout: 10_000 });
+      try {
+        const kind = { url: cluster.url, nearCache: false };
+        const seen = [await worker.run('everyMethod', kind), await worker.run('everyService', kind)];
+        expect(seen.flatMap(({ commands }) => commands)).toEqual(expect.arrayContaining(['cluster', 'evalsha']));
+        expect(seen.flatMap(({ leaks }) => leaks)).toEqual([]);
+      } finally {
+        await cluster.stop();
+      }
+    }, 60_000);
+  },
+);
