@@ -9,11 +9,8 @@ export class Lifetime {
 
   /** The moment at which it ends; `null`: never. */
   endOf(begunAt: number, usedAt: number): number | null {
-    const ends = [
-      ...(this.idle === null ? [] : [usedAt + this.idle]),
-      ...(this.absolute === null ? [] : [begunAt + this.absolute]),
-    ];
-    return ends.length === 0 ? null : Math.min(...ends);
+    const end = Math.min(usedAt + (this.idle ?? Infinity), begunAt + (this.absolute ?? Infinity));
+    return end === Infinity ? null : end;
   }
 
   /** The ms left to live if it is used now, from 1 on; `null`: for ever. */

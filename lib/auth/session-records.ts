@@ -34,18 +34,26 @@ export class SessionRecords {
 
   /** What lies under an id. @throws CacheCorruptError */
   async at(id: string): Promise<SessionRecord | undefined> {
-    const record = await this.store.get(id);
+    return this.open(await this.store.get(id));
+  }
+
+  /** What was read under an id. @throws CacheCorruptError */
+  open(record: unknown): SessionRecord | undefined {
     if (record === undefined) return undefined;
     if (!isSessionRecord(record)) throw new CacheCorruptError('the record is no session');
     return this.isOver(record) ? undefined : record;
   }
 
-  /** Tells Redis of the use of a session if a tenth of `idle` has passed; if that fails, the session is as good as it was. */
-  async keepAlive({ id, record }: FoundSession): Promise<SessionRecord> {
+  /** Whether a tenth of `idle` has passed since Redis was told of a use. */
+  isDue({ lastSeenAt }: SessionRecord): boolean {
     const { idle, absolute } = this.lifetime;
+    return this.lifetime.now() - lastSeenAt >= (idle ?? absolute ?? Infinity) / 10;
+  }
+
+  /** Tells Redis of the use of a session; if that fails, the session is as good as it was. */
+  async keepAlive({ id, record }: FoundSession): Promise<SessionRecord> {
     const now = this.lifetime.now();
-    const isDue = now - record.lastSeenAt >= (idle ?? absolute ?? Infinity) / 10;
-    if (!isDue || this.sliding.has(id)) return record;
+    if (this.sliding.has(id)) return record;
     this.sliding.add(id);
     try {
       const ttl = this.lifetime.lifeOf(record.createdAt);

@@ -94,6 +94,21 @@ describe('RedisCacheAuthModule', () => {
     expect(consumer.unnamed).not.toBe(consumer.sessions);
   });
 
+  it('puts services on the connection that the options name', async () => {
+    const further = RedisCacheModule.forRoot({ url: 'memory:', name: 'further', ttl: '1h' });
+    const attempts = { ...ALL.attempts, limit: 1 };
+    const own = RedisCacheAuthModule.forFeature({ attempts: { ...attempts, name: 'own' }, connection: 'further' });
+    const late = RedisCacheAuthModule.forFeatureAsync({ useFactory: () => ({ attempts }), connection: 'further' });
+    const module = await boot([further, RedisCacheAuthModule.forFeature({ attempts }), own, late]);
+    const limiters = [getAttemptLimiterToken('own'), AttemptLimiter].map((token) =>
+      module.get<AttemptLimiter>(token, { strict: false }),
+    );
+    for (const limiter of limiters) await limiter.hit('key');
+    expect(await limiters[0]?.peek('key')).toMatchObject({ count: 1 });
+    const missing = boot([RedisCacheAuthModule.forFeature({ attempts, connection: 'none' })]);
+    await expect(missing).rejects.toThrow('there is no connection "none"');
+  });
+
   describe('forFeatureAsync', () => {
     const useFactory = () => Promise.resolve(ALL);
 

@@ -1,5 +1,6 @@
 import { type RedisCacheAuthOptions, Sessions } from 'nestjs-redis-cache-store/auth';
 import { commandsDuring } from '../support/command-stats.js';
+import { eventually } from '../support/eventually.js';
 import { WorkerProcess } from '../support/worker-process.js';
 import { AuthStage, concurrently, HOUR } from './auth-stage.js';
 
@@ -106,6 +107,28 @@ describe('sessions over two processes', () => {
     await sessions.get(token);
     expect(await commandsDuring(stage.stage.server, () => sessions.get(token))).toEqual({ getrange: 1 });
     expect(await commandsDuring(stage.stage.server, () => sessions.get('malformed'))).toEqual({});
+  });
+
+  it('the read of a guard with a near cache is no round trip', async () => {
+    const sessions = (await stage.open({ sessions: { ...session, nearCache: true } })).get(Sessions);
+    const { token } = await sessions.create('user:42', {});
+    const read = async () => expect(await sessions.get(token)).toMatchObject({ subject: 'user:42' });
+    await eventually(async () => {
+      await read();
+      expect(await commandsDuring(stage.stage.server, read)).toEqual({});
+    });
+    await sessions.revokeToken(token);
+    expect(await sessions.get(token)).toBeUndefined();
+  });
+
+  it('revokeAll finds sessions whose index was evicted if it is thorough', async () => {
+    const sessions = (await stage.open(LIMITS.none)).get(Sessions);
+    const { token } = await sessions.create('user:42', {});
+    expect(await stage.stage.server.cli('DEL', 'session#user:42')).toBe(1);
+    expect(await sessions.revokeAll('user:42')).toBe(0);
+    expect(await sessions.get(token)).toBeDefined();
+    expect(await sessions.revokeAll('user:42', { thorough: true })).toBe(1);
+    expect(await sessions.get(token)).toBeUndefined();
   });
 
   it('ends by the clock of Redis, whatever the hosts believe', async () => {

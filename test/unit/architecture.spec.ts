@@ -61,6 +61,15 @@ describe('the house', () => {
     expect(importsWhere(({ path }, found) => isClient(found) && floorOf(path) !== 'ioredis')).toEqual([]);
   });
 
+  it('lets the services of /auth stand on the public methods of the store', () => {
+    const isService = (path: string) =>
+      path.startsWith('lib/auth/') && !/(resolve-auth-options|auth\.module)\.ts$/.test(path);
+    const isInside = (file: string) => /^lib\/(store|backend|connection|record)\//.test(file);
+    const isBad = ({ path }: Source, { file = '' }: Import) =>
+      isService(path) && isInside(file) && file !== 'lib/store/redis-cache.store.ts';
+    expect(importsWhere(isBad)).toEqual([]);
+  });
+
   it('has no file that is too long to read', () => {
     const lengths = sources.map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }));
     expect(lengths.filter(({ lines }) => lines > LONGEST_FILE)).toEqual([]);
