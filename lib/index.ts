@@ -49,6 +49,7 @@ export {
 } from './redis-cache.tokens.js';
 export type { CacheStoreOf } from './store/cache-store-of.js';
 export { RedisCacheStore } from './store/redis-cache.store.js';
+export type { RecordChange } from './store/watches.js';
 export { jsonSerializer } from './record/json-serializer.js';
 export { messagePackSerializer } from './record/message-pack/serializer.js';
 export type { IoredisClient, NatMap, RedisConnectionOptions, RedisLogin } from './redis-connection.options.js';

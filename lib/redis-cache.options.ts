@@ -44,13 +44,18 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
 }
 
 /**
- * A near cache answers `get` from this process. Own writes are seen at once, those of other processes as soon as Redis'
+ * A near cache answers `get`, `getMany`, `getOrPut` and `has` from this process. Own writes are seen at once, those of other processes as soon as Redis'
  * invalidation message arrives (on a local network well under 5 ms), and never later than the lease. Values
- * that are plain data are handed out deeply frozen, others as fresh copies, as in a store with a `schema` or a serializer of yours. Not on a Redis Cluster; of SWAPDB, Redis tells nobody.
+ * that are plain data are handed out deeply frozen, others as fresh copies, as in a store with a `schema` or a serializer of yours. Of SWAPDB, Redis tells nobody.
  */
 export interface NearCacheOptions {
   /** The most records kept; beyond it the least recently used goes. From 1; default 10000. */
   maxEntries?: number;
+  /**
+   * About the most memory that the records kept may take, in bytes: of this store alone. Default: all stores of the process together
+   * keep at most 64 MiB.
+   */
+  maxBytes?: number;
   /** The oldest an answer may be whatever breaks (feed cut, server frozen, failover), from 100 ms to 1 minute; default 2 s. */
   lease?: Duration;
 }

@@ -168,27 +168,27 @@ async function resolve(
     serializer,
     maxBytes,
     hashKeys,
-    nearCache: resolveNearCache(options.nearCache, root),
+    nearCache: resolveNearCache(options.nearCache),
     keyRing,
     timeout: resolveTimeout(root),
     warn,
   };
 }
 
-function resolveNearCache(
-  option: CacheStoreBehavior['nearCache'],
-  root: RedisCacheModuleOptions,
-): StoreSettings['nearCache'] {
+function resolveNearCache(option: CacheStoreBehavior['nearCache']): StoreSettings['nearCache'] {
   if (option === undefined || option === false) return undefined;
   ensure(option === true || isObject(option), 'nearCache', 'must be true, false or an object');
-  if (option !== true) assertKnown(option, { lease: true, maxEntries: true }, 'nearCache.');
-  const { maxEntries = 10_000, lease: leaseOption = 2000 } = option === true ? {} : option;
+  if (option !== true) assertKnown(option, { lease: true, maxBytes: true, maxEntries: true }, 'nearCache.');
+  const { maxEntries = 10_000, maxBytes, lease: leaseOption = 2000 } = option === true ? {} : option;
   const lease = duration('nearCache.lease', leaseOption);
   ensure(isWholeNumber(maxEntries, 2 ** 24), 'nearCache.maxEntries', 'must be a whole number from 1 to 16777216');
   ensure(lease !== undefined && lease >= 100 && lease <= MINUTE, 'nearCache.lease', 'must be from 100 ms to 1 minute');
-  const isCluster = resolveTarget(root).address.kind === 'cluster';
-  ensure(!isCluster, 'nearCache', 'is not available on a Redis Cluster yet');
-  return { maxEntries, lease };
+  ensure(
+    maxBytes === undefined || isWholeNumber(maxBytes, 2 ** 36),
+    'nearCache.maxBytes',
+    'must be a whole number from 1 to 68719476736 (64 GiB)',
+  );
+  return { maxEntries, maxBytes, lease };
 }
 
 /** The size limit of records, in bytes. @throws CacheConfigError */

@@ -1,5 +1,8 @@
+import type { Coverage, LocalCopies } from '../connection/local-copies.js';
 import type { CounterBackend } from './counters.js';
 import type { IndexBackend } from './indexes.js';
+
+export type { Coverage, LocalCopies } from '../connection/local-copies.js';
 
 /** When a record expires: so many ms from now, at a moment of Redis' clock (ms since the epoch), or never. */
 export type Expiry = { readonly in: number } | { readonly at: number } | 'never';
@@ -87,18 +90,28 @@ export interface CacheBackend extends IndexBackend, CounterBackend {
   scan(...prefixes: readonly string[]): AsyncIterable<readonly string[]>;
 
   /**
-   * Calls `onInvalid` with each key beginning with `prefix` that anybody changes or that expires or is evicted, and with
-   * `undefined` when all must be taken as changed. What is written through this backend is told before it is sent, and
-   * again before its promise settles. `undefined` where there is nothing to be gained by local copies.
+   * As `get`, for a local copy, with the ms left to live (`null`: for ever; `undefined`: it was not there): the next change of the
+   * record is told to those who `watch`. What it gives may be kept under `coverage`; without one, it may not.
    */
-  watch(prefix: string, lease: number, onInvalid: (key: string | undefined) => void): Invalidations | undefined;
+  getToKeep(key: string, deadline: number): Promise<Keepable>;
+
+  /**
+   * Tells `copies` of each change of what was read with `getToKeep`, whoever makes it, expiry and eviction included. What is
+   * written through this process is told before it is sent, and again before its promise settles. The proof of a coverage is
+   * renewed several times within the lease. `false` where there is nothing to be gained by local copies.
+   */
+  watch(prefix: string, lease: number, copies: LocalCopies): boolean;
+
+  /** Lets nobody in this process keep a copy of a record: it has turned out to be another one, or gone. */
+  forget(key: string): void;
+
+  /** Lets nobody in this process keep a copy of any record of a namespace, given the beginning of its keys. */
+  forgetAll(prefix: string): void;
 }
 
-/** Whether invalidations can be relied on. */
-export interface Invalidations {
-  /**
-   * All invalidations up to this moment of `performance.now()` have been delivered; `-Infinity` without a live feed.
-   * Renewed four times within the lease.
-   */
-  readonly provenAt: number;
+/** A record that was read, with what a local copy of it rests on. */
+export interface Keepable {
+  readonly bytes: Buffer | undefined;
+  readonly ttl: number | null | undefined;
+  readonly coverage: Coverage | undefined;
 }

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers';
 import { HEAD_PREFIX_BYTES, taggedHead } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
-import type { CacheBackend, Change, Expiry, HeadChange } from './cache-backend.js';
+import type { CacheBackend, Change, Expiry, HeadChange, Keepable, LocalCopies } from './cache-backend.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';
 import { MemoryCounters } from './memory-counters.js';
@@ -29,6 +29,7 @@ export class MemoryBackend implements CacheBackend {
   private readonly entries = new Map<string, Entry>();
   private readonly indexes = new MemoryIndexes();
   private readonly counters = new MemoryCounters();
+  private readonly told = new Set<LocalCopies>();
   private writes = 0;
   private answers = 0;
 
@@ -78,7 +79,7 @@ export class MemoryBackend implements CacheBackend {
   async compareHead(key: string, head: Buffer, change: HeadChange): Promise<boolean> {
     const entry = this.find(key);
     if (!entry?.bytes.subarray(0, head.length).equals(head)) return this.answer(false);
-    if (change === 'delete') return this.answer(this.entries.delete(key));
+    if (change === 'delete') return this.answer(this.drop(key));
     if ((timeLeft(entry) ?? Infinity) > (change.ifLeft ?? Infinity)) return this.answer(false);
     this.write(key, entry.bytes, change.expire);
     return this.answer(true);
@@ -86,7 +87,7 @@ export class MemoryBackend implements CacheBackend {
 
   async take(key: string): Promise<Buffer | undefined> {
     const entry = this.find(key);
-    this.entries.delete(key);
+    this.drop(key);
     return this.answer(entry?.bytes);
   }
 
@@ -144,8 +145,24 @@ export class MemoryBackend implements CacheBackend {
     return this.answer(this.counters.read(key));
   }
 
-  /** Everything is local already. */
-  watch(): undefined {}
+  async getToKeep(key: string): Promise<Keepable> {
+    const found = await this.getWithTtl(key);
+    return { bytes: found?.bytes, ttl: found?.ttl, coverage: undefined };
+  }
+
+  /** Copies are of no use, since everything is local already; but others may want to be told. */
+  watch(_prefix: string, _lease: number, copies: LocalCopies): boolean {
+    this.told.add(copies);
+    return false;
+  }
+
+  forget(key: string): void {
+    for (const copies of this.told) copies.forget(key);
+  }
+
+  forgetAll(): void {
+    for (const copies of this.told) copies.forgetAll();
+  }
 
   /** What a method has done or found: at once, or when the timers that are due have run. */
   private answer<T>(answer: T): T | Promise<T> {
@@ -154,7 +171,7 @@ export class MemoryBackend implements CacheBackend {
   }
 
   private change(key: string, entry: Entry, change: Change): boolean {
-    if (change === 'delete') return this.entries.delete(key);
+    if (change === 'delete') return this.drop(key);
     const { set, expiry } = change;
     if (expiry === 'never' || !('keepUpTo' in expiry)) this.write(key, set, expiry);
     else if (entry.expiresAt > expiry.keepUpTo) return false;
@@ -165,7 +182,7 @@ export class MemoryBackend implements CacheBackend {
   private remove(key: string): Buffer | undefined {
     const entry = this.find(key);
     if (!entry) return this.indexes.delete(key) || this.counters.delete(key) ? NO_BYTES : undefined;
-    this.entries.delete(key);
+    this.drop(key);
     return taggedHead(entry.bytes) ?? NO_BYTES;
   }
 
@@ -180,6 +197,13 @@ export class MemoryBackend implements CacheBackend {
   private write(key: string, bytes: Buffer, expiry: Expiry): void {
     this.countWrite();
     this.entries.set(key, { bytes: Buffer.from(bytes), expiresAt: moment(expiry) });
+    this.forget(key);
+  }
+
+  private drop(key: string): boolean {
+    const isGone = this.entries.delete(key);
+    this.forget(key);
+    return isGone;
   }
 
   private countWrite(): void {

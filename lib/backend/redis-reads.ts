@@ -1,5 +1,6 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
-import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
+import type { RedisCommand, RedisReply, Sender } from '../connection/redis-command.js';
+import type { Coverage, Keepable } from './cache-backend.js';
 import type { Fetched } from './read-batcher.js';
 import { namespaceOf, type RecordSizes } from './record-sizes.js';
 import { chunks } from './writes-in-parts.js';
@@ -38,6 +39,20 @@ export class RedisReads {
     }
     return keys.map((key) => (this.isSparse(key) ? this.fetchSparse(key, deadline) : this.fetchOne(key, deadline)));
   };
+
+  /**
+   * What there is under a key, with Redis told to say when it changes. The ttl shows in the same packet whether what is not found
+   * is absent.
+   */
+  async fetchToKeep(key: string, deadline: number): Promise<Keepable> {
+    let coverage: Coverage | undefined;
+    const prelude = (link: Sender) => void (coverage = this.connection.feed.track(link, key, deadline));
+    const read = (command: RedisCommand) => this.connection.send(command, { deadline, repeatable: true, prelude });
+    const [range, left] = await Promise.all([read(this.range(key)), this.read(['pttl', key], deadline)]);
+    const ttl = ttlOf(left);
+    const bytes = filled(range) ?? (ttl === undefined ? undefined : toBytes(await read(['get', key])));
+    return { bytes, ttl, coverage };
+  }
 
   private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
     const doubtful = this.sparse.size > 0 ? keys.filter((key) => this.isSparse(key)) : [];
@@ -101,6 +116,13 @@ export class RedisReads {
 /** A record is never empty: what is, stands for "not found", to begin with. */
 function filled(reply: RedisReply): Buffer | undefined {
   return Buffer.isBuffer(reply) && reply.length > 0 ? reply : undefined;
+}
+
+/** What PTTL says: ms; `null`: it never expires; `undefined`: it is not there. */
+export function ttlOf(reply: RedisReply): number | null | undefined {
+  const left = Number(reply);
+  if (left >= 0) return left;
+  return left === -1 ? null : undefined;
 }
 
 export function toBytes(reply: RedisReply): Buffer | undefined {

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
-import type { CacheBackend, Change, Expiry, HeadChange, Invalidations, NextExpiry } from './cache-backend.js';
+import type { CacheBackend, Change, Expiry, HeadChange, Keepable, LocalCopies, NextExpiry } from './cache-backend.js';
 import { HIT, READ } from './counter-scripts.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';
@@ -10,7 +10,7 @@ import { ReadBatcher } from './read-batcher.js';
 import { RedisCaller } from './redis-caller.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
-import { RedisReads, toBytes } from './redis-reads.js';
+import { RedisReads, toBytes, ttlOf } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
 
@@ -25,6 +25,7 @@ const RECORDS = 200;
 
 /** The port over Redis commands. */
 export class RedisBackend implements CacheBackend {
+  private readonly reads: RedisReads;
   private readonly batcher: ReadBatcher;
   private readonly sizes = new RecordSizes();
   private readonly caller: RedisCaller;
@@ -34,7 +35,8 @@ export class RedisBackend implements CacheBackend {
     private readonly connection: RedisConnection,
     maxBytes: number = LARGEST_VALUE,
   ) {
-    this.batcher = new ReadBatcher(new RedisReads(connection, maxBytes, this.sizes).fetch);
+    this.reads = new RedisReads(connection, maxBytes, this.sizes);
+    this.batcher = new ReadBatcher(this.reads.fetch);
     this.caller = new RedisCaller(connection);
     this.indexes = new RedisIndexes(connection, this.caller);
   }
@@ -89,9 +91,7 @@ export class RedisBackend implements CacheBackend {
   }
 
   async ttl(key: string, deadline: number): Promise<number | null | undefined> {
-    const left = Number(await this.caller.read(['pttl', key], deadline));
-    if (left >= 0) return left;
-    return left === -1 ? null : undefined;
+    return ttlOf(await this.caller.read(['pttl', key], deadline));
   }
 
   async delete(keys: readonly string[], deadline: number): Promise<(Buffer | undefined)[]> {
@@ -145,8 +145,21 @@ export class RedisBackend implements CacheBackend {
     return reply === null ? undefined : countOf(reply[0], reply[1]);
   }
 
-  watch(prefix: string, lease: number, onInvalid: (key: string | undefined) => void): Invalidations {
-    return this.connection.feed.watch(prefix, lease, onInvalid);
+  getToKeep(key: string, deadline: number): Promise<Keepable> {
+    return this.reads.fetchToKeep(key, deadline);
+  }
+
+  watch(prefix: string, lease: number, copies: LocalCopies): boolean {
+    this.connection.feed.watch(prefix, lease, copies);
+    return true;
+  }
+
+  forget(key: string): void {
+    this.connection.feed.forget(key);
+  }
+
+  forgetAll(prefix: string): void {
+    this.connection.feed.forgetAll(prefix);
   }
 
   /**

@@ -188,12 +188,13 @@ export class RedisConnection {
 
   async #stop(): Promise<void> {
     if (this.#topology) await this.#topology.close(now() + this.#options.timeout);
+    this.feed.close();
     this.#become('closed');
   }
 
   /** Something has happened to a node. */
   #changed(): void {
-    const { status, reason, link } = this.#topology?.condition ?? { status: 'down' as const };
+    const { status, reason, links } = this.#topology?.condition ?? { status: 'down' as const, links: [] };
     const isFirst = reason !== undefined && this.failure === undefined;
     if (status === 'ready') this.failure = undefined;
     else if (reason) this.failure = reason;
@@ -203,7 +204,7 @@ export class RedisConnection {
       this.#options.warn(`Redis is not ready yet: ${reason.message}; trying again`);
     }
     this.#become(status);
-    if (link) this.feed.follow(link);
+    this.feed.follow(links);
   }
 
   #become(status: ConnectionStatus): void {

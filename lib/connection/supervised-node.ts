@@ -65,13 +65,13 @@ export class SupervisedNode implements Topology {
     switch (state.is) {
       case 'idle':
       case 'connecting':
-        return { status: 'connecting', reason: 'reason' in state ? state.reason : undefined };
+        return { status: 'connecting', reason: 'reason' in state ? state.reason : undefined, links: [] };
       case 'ready':
       case 'doubted':
-        return { status: 'ready', link: state.link };
+        return { status: 'ready', links: [{ link: state.link, share: 0 }] };
       case 'down':
       case 'closed':
-        return { status: 'down', reason: state.reason };
+        return { status: 'down', reason: state.reason, links: [] };
     }
   }
 
@@ -90,6 +90,7 @@ export class SupervisedNode implements Topology {
     for (let failures = 0, repeated = false; ; failures++) {
       const link = this.usable ?? (await this.link(call));
       try {
+        call.prelude?.(link);
         return await link.send(words, call.deadline);
       } catch (error) {
         if (!mayRepeat(error, call, this.#options.timeout, repeated)) throw error;
@@ -142,7 +143,7 @@ export class SupervisedNode implements Topology {
   async close(until: number, reason?: Error): Promise<void> {
     const { state } = this;
     if (state.is === 'closed') return;
-    const { link } = this.condition;
+    const link = this.condition.links[0]?.link;
     // What waits for a link that is not there will not get it any more; what was sent may still be answered.
     if (link) await link.drain(until);
     this.#become({ is: 'closed', ...(reason && { reason }) });

@@ -40,12 +40,13 @@ export function touchTtl(ttl: Duration | undefined): number | undefined {
  * Whether a record is as old as a record may get: it is absent then, whatever Redis says. One that was moved away, or not yet moved
  * for good, ends when its ttl has passed since its creation.
  */
-export function isTooOld(
-  { maxAge = Infinity }: ExpirySettings,
-  { createdAt, ttl, movedAway }: RecordHeader,
-  now: number,
-): boolean {
-  return createdAt + Math.min(maxAge, movedAway ? (ttl ?? 0) : Infinity) <= now;
+export function isTooOld(settings: ExpirySettings, header: RecordHeader, now: number): boolean {
+  return tooOldAt(settings, header) <= now;
+}
+
+/** From when on a record is too old to be read. */
+export function tooOldAt({ maxAge = Infinity }: ExpirySettings, { createdAt, ttl, movedAway }: RecordHeader): number {
+  return createdAt + Math.min(maxAge, movedAway ? (ttl ?? 0) : Infinity);
 }
 
 /** How long a record that is not too old may live from now on, if it is given a ttl. */

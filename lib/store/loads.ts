@@ -15,11 +15,14 @@ export class Loads {
     private readonly deadline: () => number,
   ) {}
 
-  /** The bytes of a record, or those of what `load` gives, which are then stored if there is still none. */
-  async getOrPut(key: string, load: () => unknown, options: PutOptions | undefined): Promise<Buffer | undefined> {
+  /** The value of a record, or what `load` gives, which is then stored if there is still none. */
+  async getOrPut(key: string, load: () => unknown, options: PutOptions | undefined): Promise<unknown> {
     this.writes.read(options); // says what is wrong with them
     assertFunction('load', load);
-    return this.flights.run(this.keyspace.locate(key), async (isCurrent) => {
+    const id = this.keyspace.id(key);
+    const copy = this.reads.copy(key);
+    if (copy) return copy;
+    const loaded = await this.flights.run(this.keyspace.locate(key), async (isCurrent) => {
       const found = await this.reads.read(key);
       if (found) return found.bytes;
       const value = await load();
@@ -29,5 +32,7 @@ export class Loads {
       if (!isCurrent()) return draft.bytes;
       return (await this.reads.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
     });
+    // A copy, since others may share it.
+    return loaded && (await this.reads.decode(id, Buffer.from(loaded)))?.value;
   }
 }

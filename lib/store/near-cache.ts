@@ -1,17 +1,23 @@
 // Imported: the global one is a getter (of Node 20, at least), which would be a tenth of what a hit costs.
 import { performance } from 'node:perf_hooks';
-import type { CacheBackend, Invalidations } from '../backend/cache-backend.js';
+import type { CacheBackend, Coverage, LocalCopies } from '../backend/cache-backend.js';
+import type { CopyBudget, SizedCopy } from './copy-budget.js';
+import { budgetOf } from './copy-budget.js';
 import type { Keyspace } from './keyspace.js';
 import type { StoreSettings } from './store-settings.js';
 
 /** A local copy of a record. Moments are of `performance.now()`. */
-export interface NearEntry {
+export interface NearEntry extends SizedCopy {
   readonly id: string;
   /** Deeply frozen, to be handed out as it is (a promise for each hit takes longer); absent: `bytes` are to be decoded for each caller. */
   readonly value?: Promise<unknown>;
   readonly bytes?: Buffer;
+  /** What it was read under. */
+  readonly coverage: Coverage;
   /** When it expires in Redis, or is due for a sliding extension, which only Redis can give. */
   readonly until: number;
+  /** The same moment by the wall clock, which goes on while the machine sleeps. */
+  readonly untilByWall: number;
   /** When it last became the most recently used one. */
   usedAt: number;
 }
@@ -28,36 +34,43 @@ export interface Flight {
 /**
  * Local copies of records, kept coherent by Redis' own invalidation messages. The rules:
  *
- * 1. A copy is served only while the feed is proven alive: a PING *sent* less than `lease` ago was answered. Answers and
- *    invalidations come over one socket in order, so everything invalidated before that PING is known. Whatever breaks,
- *    nothing older than `lease` is served.
+ * 1. A copy is served only while what it was read under is proven: less than `lease` ago, the server that it was read from was asked
+ *    over both connections, and has answered. Everything it had invalidated by then is known, since answers and invalidations
+ *    come over one socket in order. Whatever breaks, nothing older than `lease` is served.
  * 2. A value is kept only if its key was not invalidated between the moment its read began and its arrival: reads and
  *    invalidations come over two sockets with no common order (measured: without this rule 96% of hot keys end up stale).
  * 3. What this process writes or deletes is forgotten before it is sent and again before the caller knows of the answer.
- * 4. A lost feed, a new feed and FLUSHALL forget everything, reads on their way included.
+ * 4. What was read over a connection that is lost, beside a feed that is lost, or before FLUSHALL, is never served again.
  */
-export class NearCache {
+export class NearCache implements LocalCopies {
   private readonly entries = new Map<string, NearEntry>();
   private readonly flights = new Map<string, Flight>();
+  private readonly evict = (entry: SizedCopy) => this.drop((entry as NearEntry).id);
 
   constructor(
-    private readonly feed: Invalidations,
     private readonly lease: number,
     private readonly maxEntries: number,
+    private readonly budget: CopyBudget,
+    private readonly idOf: (recordKey: string) => string = (recordKey) => recordKey,
   ) {}
 
   /** A copy that may be served now; it becomes the most recently used one (of those that were used in the last 10 ms). */
   get(id: string): NearEntry | undefined {
     const entry = this.entries.get(id);
     if (!entry) return undefined;
+    const { coverage } = entry;
     const now = performance.now();
-    if (now >= this.feed.provenAt + this.lease) return undefined;
-    const isOver = now >= entry.until;
-    if (isOver || now - entry.usedAt > RECENCY) {
-      this.entries.delete(id);
-      if (isOver) return undefined;
+    const wall = Date.now();
+    if (now >= coverage.provenAt + this.lease || wall >= coverage.provenAtByWall + this.lease) return undefined;
+    if (now >= entry.until || wall >= entry.untilByWall) {
+      this.drop(id);
+      return undefined;
+    }
+    if (now - entry.usedAt > RECENCY) {
       entry.usedAt = now;
+      this.entries.delete(id);
       this.entries.set(id, entry);
+      this.budget.use(entry);
     }
     return entry;
   }
@@ -75,27 +88,42 @@ export class NearCache {
     if (flight.readers === 0 && this.flights.get(id) === flight) this.flights.delete(id);
   }
 
-  /** Keeps what a flight brought, unless its key was invalidated meanwhile. */
+  /** Keeps what a flight brought in the place of what there was, unless the key was invalidated meanwhile. */
   keep(flight: Flight, entry: NearEntry): void {
     if (flight.void) return;
-    this.entries.delete(entry.id);
+    this.drop(entry.id);
+    if (!this.budget.add(entry, this.evict)) return;
     this.entries.set(entry.id, entry);
     if (this.entries.size <= this.maxEntries) return;
     const [leastRecentlyUsed] = this.entries.keys();
-    if (leastRecentlyUsed !== undefined) this.entries.delete(leastRecentlyUsed);
+    if (leastRecentlyUsed !== undefined) this.drop(leastRecentlyUsed);
   }
 
-  forget(id: string): void {
+  /** A read has shown that a copy, if there is one, is out of date. */
+  drop(id: string): void {
+    const entry = this.entries.get(id);
+    if (!entry) return;
     this.entries.delete(id);
+    this.budget.remove(entry);
+  }
+
+  forget(recordKey: string): void {
+    const id = this.idOf(recordKey);
+    this.drop(id);
+    this.void(id);
+  }
+
+  forgetAll(coverage?: Coverage): void {
+    for (const [id, entry] of this.entries) if (!coverage || entry.coverage === coverage) this.drop(id);
+    // What was read under a lost coverage is of no use when it comes: that is never proven again.
+    if (!coverage) for (const id of this.flights.keys()) this.void(id);
+  }
+
+  private void(id: string): void {
     const flight = this.flights.get(id);
     if (!flight) return;
     flight.void = true;
     this.flights.delete(id);
-  }
-
-  forgetAll(): void {
-    this.entries.clear();
-    for (const id of this.flights.keys()) this.forget(id);
   }
 }
 
@@ -106,29 +134,7 @@ export function openNearCache(
   keyspace: Keyspace,
 ): NearCache | undefined {
   if (!nearCache) return undefined;
-  const { lease, maxEntries } = nearCache;
-  const feed = backend.watch(keyspace.prefix, lease, (recordKey) => {
-    if (recordKey === undefined) near?.forgetAll();
-    else near?.forget(keyspace.idOf(recordKey));
-  });
-  const near = feed && new NearCache(feed, lease, maxEntries);
-  return near;
-}
-
-/** Freezes plain data, and says whether it was: objects, arrays and primitives, which frozen cannot change any more. */
-export function freezePlainData(value: unknown): boolean {
-  if (!isPart(value)) return true;
-  const parts = new Set([value]);
-  for (const part of parts) {
-    const prototype: unknown = typeof part === 'object' ? Object.getPrototypeOf(part) : undefined;
-    if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return false;
-    for (const inner of Object.values(part)) if (isPart(inner)) parts.add(inner);
-  }
-  for (const part of parts) Object.freeze(part);
-  return true;
-}
-
-/** What could be changed, were it not frozen. (A function keeps what it likes to itself.) */
-function isPart(value: unknown): value is object {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+  const { lease, maxEntries, maxBytes } = nearCache;
+  const near = new NearCache(lease, maxEntries, budgetOf(maxBytes), (recordKey) => keyspace.idOf(recordKey));
+  return backend.watch(keyspace.prefix, lease, near) ? near : undefined;
 }

@@ -16,6 +16,7 @@ import { SingleFlight } from './single-flight.js';
 import type { StoreSettings } from './store-settings.js';
 import { TagIndex } from './tag-index.js';
 import { Walks } from './walks.js';
+import { Watches } from './watches.js';
 import { Writes } from './writes.js';
 
 /** What a store and its scopes have in common. */
@@ -25,6 +26,7 @@ interface Common {
   readonly codec: RecordCodec;
   readonly tags: TagIndex;
   readonly near: NearCache | undefined;
+  readonly watches: Watches;
 }
 
 /** What a store consists of, put together. */
@@ -35,7 +37,8 @@ export class Operations {
     const keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
     const codec = new RecordCodec(settings, keyspace, cipher);
     const near = openNearCache(settings, backend, keyspace);
-    return new Operations({ settings, backend, codec, tags: new TagIndex(keyspace, backend), near }, keyspace);
+    const [tags, watches] = [new TagIndex(keyspace, backend), new Watches(settings, backend)];
+    return new Operations({ settings, backend, codec, tags, near, watches }, keyspace);
   }
 
   readonly settings: StoreSettings;
@@ -48,6 +51,7 @@ export class Operations {
   readonly removal: Removal;
   readonly walks: Walks;
   readonly counters: Counters;
+  readonly watches: Watches;
   readonly loads: Loads;
   readonly flights: SingleFlight;
   /** The moment by which a call that begins now must settle. */
@@ -70,6 +74,7 @@ export class Operations {
     this.walks = new Walks(settings, backend, keyspace, codec, tags, deadline);
     const open = settings.keyRing && ((id: string, bytes: Buffer) => this.reads.decode(id, bytes));
     this.removal = new Removal(backend, keyspace, tags, this.walks, deadline, open);
+    this.watches = common.watches;
     this.counters = new Counters(settings, backend, keyspace, deadline);
     this.flights = SingleFlight.on(backend);
     this.loads = new Loads(keyspace, this.reads, this.writes, this.flights, deadline);
@@ -77,7 +82,9 @@ export class Operations {
 
   /** Carries out a deletion of records that only Redis knows: afterwards there is neither a copy nor a load of any of them. */
   aroundAll<T>(deletion: () => Promise<T>): Promise<T> {
-    return this.reads.withoutCopies(() => this.flights.aroundAll(this.keyspace.prefix, deletion));
+    // Also of what others deleted before: it is not found, and its invalidations may still be on the way.
+    const { prefix } = this.keyspace;
+    return this.flights.aroundAll(prefix, deletion).finally(() => this.backend.forgetAll(prefix));
   }
 
   /** The same below a name. @throws CacheArgumentError */

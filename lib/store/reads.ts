@@ -5,13 +5,16 @@ import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.
 import type { GetOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import { rejectAtCaller } from './caller-stack.js';
-import { isTooOld, slideDueIn, touchTtl } from './expiry.js';
+import { isTooOld, slideDueIn, tooOldAt, touchTtl } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
-import { freezePlainData } from './near-cache.js';
 import type { NearCache } from './near-cache.js';
+import { freezePlainData } from './plain-data.js';
 import type { Rewrites } from './rewrite.js';
 import type { StoreSettings } from './store-settings.js';
 import { recordHead } from './tag-index.js';
+
+/** About what a local copy takes besides its value and its key. In bytes. */
+const ENTRY_BYTES = 400;
 
 const GET_OPTIONS: readonly (keyof GetOptions)[] = ['touch'];
 
@@ -27,18 +30,49 @@ export class Reads {
     private readonly deadline: () => number,
   ) {}
 
+  /** The value of a record, see `value` and `valueWith`. */
+  get(key: string, options: GetOptions | undefined): Promise<unknown> {
+    return options === undefined ? this.value(key) : this.valueWith(key, options);
+  }
+
   /** The value of a record: the local copy, if it may be served now, else what Redis has. */
-  value(key: string): Promise<unknown> {
+  private value(key: string): Promise<unknown> {
     // Neither a hit nor a read passes through an async function, which would be a good part of what it costs.
     try {
-      const copy = this.near?.get(this.keyspace.isReadable ? this.keyspace.fullKey(key) : this.keyspace.id(key));
-      if (copy?.value) return copy.value;
-      // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
-      const found = copy?.bytes ? Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))) : this.read(key);
-      return found.then((record) => record?.value, rejectAtCaller);
+      return this.copy(key) ?? this.read(key).then((record) => record?.value, rejectAtCaller);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** The value of the local copy, if there is one that may be served now. */
+  copy(key: string): Promise<unknown> | undefined {
+    const copy = this.near?.get(this.keyspace.isReadable ? this.keyspace.fullKey(key) : this.keyspace.id(key));
+    if (!copy?.bytes) return copy?.value;
+    // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
+    return Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))).then((record) => record?.value);
+  }
+
+  /** Whether there is a record, or a local copy of one. */
+  async has(key: string): Promise<boolean> {
+    const id = this.keyspace.id(key);
+    return (
+      this.near?.get(id) !== undefined ||
+      this.told(id, await this.backend.has(this.keyspace.recordKey(id), this.deadline()))
+    );
+  }
+
+  /** The ms a record has left; `null`: for ever; `undefined`: there is none. */
+  async ttl(key: string): Promise<number | null | undefined> {
+    const id = this.keyspace.id(key);
+    return this.told(id, await this.backend.ttl(this.keyspace.recordKey(id), this.deadline()));
+  }
+
+  /** The values of records, in the order of their keys. */
+  async values(keys: readonly string[]): Promise<unknown[]> {
+    for (const key of keys) this.keyspace.id(key); // says what is wrong with them
+    const deadline = this.deadline();
+    return Promise.all(keys.map((key) => this.copy(key) ?? this.valueBy(deadline, key)));
   }
 
   /** The record, from Redis; a `sliding` store extends it when it is due, and a near cache keeps a copy. */
@@ -49,20 +83,8 @@ export class Reads {
     return this.settings.sliding ? this.readAndSlide(id, deadline) : this.find(id, deadline);
   }
 
-  /**
-   * Carries out a deletion of records that only Redis knows. Afterwards there is no copy of any: what others deleted before it
-   * is not found by it, and their invalidations may still be on the way.
-   */
-  async withoutCopies<T>(deletion: () => Promise<T>): Promise<T> {
-    try {
-      return await deletion();
-    } finally {
-      this.near?.forgetAll();
-    }
-  }
-
   /** The value of a record; with `touch` it then lives for the ttl given (`true`: its own) from now on. */
-  valueWith(key: string, options: GetOptions): Promise<unknown> {
+  private valueWith(key: string, options: GetOptions): Promise<unknown> {
     return this.touched(key, options).then(undefined, rejectAtCaller);
   }
 
@@ -76,12 +98,6 @@ export class Reads {
     const found = await this.find(id, deadline);
     if (found) await this.rewrites.extend(id, ttl, deadline, recordHead(id, found.bytes));
     return found?.value;
-  }
-
-  /** Records that are there; `undefined` in the place of the others. */
-  async many(ids: readonly string[]): Promise<(Decoded | undefined)[]> {
-    const deadline = this.deadline();
-    return Promise.all(ids.map((id) => this.find(id, deadline)));
   }
 
   /** The value in a record's bytes; `undefined` if that is too old to be read. */
@@ -107,29 +123,45 @@ export class Reads {
     return found;
   }
 
-  private async readAndKeep(near: NearCache, id: string, deadline: number): Promise<Decoded | undefined> {
-    const begunAt = performance.now();
+  private async readAndKeep(
+    near: NearCache,
+    id: string,
+    deadline: number,
+    slides = true,
+  ): Promise<Decoded | undefined> {
+    const [begunAt, begunAtByWall] = [performance.now(), Date.now()];
     const flight = near.begin(id);
     try {
-      const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
-      const found = record && (await this.decode(id, record.bytes));
-      if (!record || !found) return undefined;
-      const { createdAt } = found.header;
+      const { bytes, ttl = null, coverage } = await this.backend.getToKeep(this.keyspace.recordKey(id), deadline);
+      // Whatever copy there is, this is newer.
+      near.drop(id);
+      const found = bytes && (await this.decode(id, bytes));
+      if (!found) return undefined;
       const now = this.backend.now();
-      const slideIn = slideDueIn(this.settings, found.header, record.ttl, now);
-      const agesIn = createdAt + (this.settings.maxAge ?? Infinity) - now;
-      const until = begunAt + Math.min(record.ttl ?? Infinity, slideIn, agesIn);
+      const slideIn = slideDueIn(this.settings, found.header, ttl, now);
+      const life = Math.min(ttl ?? Infinity, slideIn, tooOldAt(this.settings, found.header) - now);
+      const [until, untilByWall] = [begunAt + life, begunAtByWall + life];
+      const frozen = this.codec.makesValues ? freezePlainData(found.value) : undefined;
       // A copy, since the bytes may be a small part of what came with them.
-      const copy =
-        this.codec.makesValues && freezePlainData(found.value)
-          ? { value: Promise.resolve(found.value) }
-          : { bytes: Buffer.from(found.bytes) };
-      near.keep(flight, { id, ...copy, until, usedAt: performance.now() });
-      if (slideIn <= 0) await this.slide(found, record.ttl, deadline);
+      const copy = frozen === undefined ? { bytes: Buffer.from(found.bytes) } : { value: Promise.resolve(found.value) };
+      const size = ENTRY_BYTES + 2 * id.length + (frozen ?? found.bytes.length);
+      if (coverage) near.keep(flight, { id, ...copy, size, coverage, until, untilByWall, usedAt: performance.now() });
+      if (slides && slideIn <= 0) await this.slide(found, ttl, deadline);
       return found;
     } finally {
       near.end(id, flight);
     }
+  }
+
+  private async valueBy(deadline: number, key: string): Promise<unknown> {
+    const id = this.keyspace.id(key);
+    return (await (this.near ? this.readAndKeep(this.near, id, deadline, false) : this.find(id, deadline)))?.value;
+  }
+
+  /** What Redis has said of a record: if it is gone, nobody may find a copy of it any more. */
+  private told<T>(id: string, answer: T): T {
+    if (answer === undefined || answer === false) this.backend.forget(this.keyspace.recordKey(id));
+    return answer;
   }
 
   /** A read whose extension is refused or lost was a good read; the record lives on for its running ttl. */

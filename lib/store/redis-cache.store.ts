@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Duration } from '../redis-cache.duration.js';
 import type {
@@ -18,6 +19,7 @@ import { tracesCallers } from './caller-stack.js';
 import { touchTtl } from './expiry.js';
 import { Operations } from './operations.js';
 import type { StoreSettings } from './store-settings.js';
+import type { RecordChange } from './watches.js';
 
 /**
  * Typed records under keys, in one namespace. The class is the injection token of the default store.
@@ -93,7 +95,6 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * Changes a record by compare-and-set: no other caller's change is lost, and ttl and tags stay, unless `options` give others
    * in the same step. Updates of one key take turns in a process; `change` runs again if another process was faster. What
    * it throws comes through, and nothing is written. The time that `change` takes does not count; waiting for a turn does.
-   *
    * @returns the new value; `undefined` if there is no record
    * @throws CacheArgumentError if `change` updates the same key, which would wait for itself
    * @example `await store.update<Session>(id, (session) => ({ ...session, visits: session.visits + 1 }))`
@@ -112,7 +113,6 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * Gives a record another key, such as a new session id at login; value, tags, ttl left and age stay, unless `options` say
    * otherwise. Of many callers one wins. A `deleteByTag` meanwhile wins, too, and reaches both keys. A process that dies
    * amid this leaves no record that outlives 2 × `timeout`; at worst its user signs in again.
-   *
    * @returns the value under the new key; `undefined`: there is no record, or somebody else moved it
    * @throws CacheArgumentError if there is a record under `to`
    * @example `await sessions.move(oldId, newId, { change: (session) => ({ ...session, userId }), grace: '10s' })`
@@ -129,20 +129,17 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /**
    * The value of a record. `touch` gives it its own ttl again (or once the one given), in a second step. In a `sliding` store this
    * happens by itself; if that second step fails, the value is returned all the same and the record keeps its running ttl.
-   *
    * @returns `undefined`: there is no such record, and nothing else
    * @example `const session = await store.get<Session>(id)`
    */
   get<T extends Output = Output>(key: string, options?: GetOptions): Promise<T | undefined> {
-    const { reads } = this.#of;
-    return (options === undefined ? reads.value(key) : reads.valueWith(key, options)) as Promise<T | undefined>;
+    return this.#of.reads.get(key, options) as Promise<T | undefined>;
   }
 
   /** The values of many records, in the order of the keys. @example `const [a, b] = await store.getMany(['a', 'b'])` */
   async getMany<T extends Output = Output>(keys: readonly string[]): Promise<(T | undefined)[]> {
     assertIterable('keys', keys);
-    const found = await this.#of.reads.many(Array.from(keys, (key) => this.#of.keyspace.id(key)));
-    return found.map((record) => record?.value as T | undefined);
+    return (await this.#of.reads.values([...keys])) as (T | undefined)[];
   }
 
   /**
@@ -153,9 +150,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `const user = await store.getOrPut(id, () => users.findOneOrFail(id), { ttl: '5m' })`
    */
   async getOrPut<T extends Input & Output>(key: string, load: () => T | Promise<T>, options?: PutOptions): Promise<T> {
-    const bytes = await this.#of.loads.getOrPut(key, load, options);
-    // A copy, since others may share it. T says whether `undefined` is a possible result of `load`.
-    return (await this.#valueOf<T>(key, bytes && Buffer.from(bytes))) as T;
+    return (await this.#of.loads.getOrPut(key, load, options)) as T;
   }
 
   /** Reads a record and deletes it; of many callers one gets it: a one-time token is redeemed at most once. An encrypted record that cannot be opened stays. @example `const reset = await tokens.take<Reset>(token)` */
@@ -171,12 +166,21 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Whether there is a record; its bytes are not looked at. @example `if (await denied.has(jti)) throw new UnauthorizedException()` */
   async has(key: string): Promise<boolean> {
-    return this.#of.backend.has(this.#locate(key), this.#of.deadline());
+    return this.#of.reads.has(key);
   }
 
   /** The ms a record has left; `null`: it never expires; `undefined`: there is none. @example `await store.ttl(id) // 1799998` */
   async ttl(key: string): Promise<number | null | undefined> {
-    return this.#of.backend.ttl(this.#locate(key), this.#of.deadline());
+    return this.#of.reads.ttl(key);
+  }
+
+  /**
+   * Tells of changes of a record and of its end (also if there is none to begin with), until the application closes. Changes in
+   * quick succession may be told as one; none is missed for longer than the `lease` of the near cache, without which this is a CacheConfigError.
+   * @example `sessions.watch(id).subscribe((change) => change === 'gone' && socket.close())`
+   */
+  watch(key: string): Observable<RecordChange> {
+    return this.#of.watches.watch(this.#of.keyspace, key);
   }
 
   /** Lets a record live from now on for its own ttl again, or once for the `ttl` given; at most up to `maxAge`. `false`: there is none. @example `await store.touch(id, '1h')` */
@@ -232,9 +236,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** All keys, without the namespace, sorted, each once. For many, see `scan`. @example `await store.keys({ tag: 'user:42' })` */
   async keys(options?: ScanOptions): Promise<string[]> {
-    const keys: string[] = [];
-    for await (const key of this.scan(options)) keys.push(key);
-    return keys.toSorted();
+    return (await this.#of.walks.all(options)).toSorted();
   }
 
   /** As `keys`, one after the other as Redis gives them, without ever blocking it. @example `for await (const key of store.scan({ prefix: 'web:' })) console.log(key)` */
@@ -254,9 +256,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** The number of keys that `scan` gives. @example `await sessions.count({ tag: 'user:42' }) // 3` */
   async count(options?: ScanOptions): Promise<number> {
-    let count = 0;
-    for await (const keys of this.#of.walks.keys(options)) count += keys.length;
-    return count;
+    return this.#of.walks.count(options);
   }
 
   /**

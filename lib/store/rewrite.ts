@@ -51,7 +51,10 @@ export class Rewrites {
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));
       if (covered) await this.uncover(id, covered, header, deadline);
-      if (!bytes || !header || isTooOld(this.settings, header, this.backend.now())) return undefined;
+      if (!bytes || !header || isTooOld(this.settings, header, this.backend.now())) {
+        this.backend.forget(recordKey); // Redis may not have told of it yet
+        return undefined;
+      }
       const given = header.movedAway ? { tags: asked.tags } : asked; // nothing gives it a longer life
       const begun = performance.now();
       const changed = await change(bytes);
@@ -74,7 +77,10 @@ export class Rewrites {
       found ??= await this.head(id, deadline);
       if (covered) await this.uncover(id, covered, found?.header, deadline);
       const now = this.backend.now();
-      if (!found || isTooOld(this.settings, found.header, now)) return false;
+      if (!found || isTooOld(this.settings, found.header, now)) {
+        this.backend.forget(this.keyspace.recordKey(id));
+        return false;
+      }
       const { header, head } = found;
       if (header.movedAway || (ttl === undefined && isFixed(header))) return true;
       const life = withinAge(this.settings, header, ttl === undefined ? header.ttl : ttl, now);

@@ -6,7 +6,14 @@ export interface StoreSettings extends CodecSettings {
   readonly ttl: number | null;
   readonly maxAge?: number | undefined;
   readonly sliding: boolean;
-  readonly nearCache?: { readonly maxEntries: number; readonly lease: number } | undefined;
+  readonly nearCache?:
+    | {
+        readonly maxEntries: number;
+        /** Of this store alone; absent: it shares what all stores of the process may have. */
+        readonly maxBytes?: number | undefined;
+        readonly lease: number;
+      }
+    | undefined;
   readonly keyRing?: KeyRing | undefined;
   readonly hashKeys: boolean;
   /** The whole of one call, in ms. */

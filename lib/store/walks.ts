@@ -36,6 +36,20 @@ export class Walks {
     for await (const found of this.named(options)) yield found.map(({ key }) => key);
   }
 
+  /** The keys of all records. */
+  async all(options: ScanOptions | undefined): Promise<string[]> {
+    const all: string[] = [];
+    for await (const keys of this.keys(options)) all.push(...keys);
+    return all;
+  }
+
+  /** The number of records. */
+  async count(options: ScanOptions | undefined): Promise<number> {
+    let count = 0;
+    for await (const keys of this.keys(options)) count += keys.length;
+    return count;
+  }
+
   /** The ids of records in batches. */
   async *ids(options: ScanOptions | undefined): AsyncIterable<readonly string[]> {
     checkScan(options);

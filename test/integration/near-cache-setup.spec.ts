@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Module } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
-import { Cluster } from 'ioredis';
-import { CacheConfigError, InjectCacheStore, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { InjectCacheStore, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
 import type { CacheApp } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
@@ -108,18 +107,10 @@ describe('a near cache', () => {
     expect(await store.get('key')).toBe('value');
   });
 
-  it('on a Redis Cluster is a CacheConfigError, by url and by client', async () => {
-    const client = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true });
-    for (const where of [{ url: 'redis-cluster://127.0.0.1:7000' }, { client }]) {
-      const refused = stage.app({ ...where, nearCache });
-      await expect(refused).rejects.toBeInstanceOf(CacheConfigError);
-      await expect(refused).rejects.toThrow(/nearCache.*Cluster/);
-    }
-    client.disconnect();
-  });
-
   it.each([
     ['CLIENT TRACKING', ['-client|tracking']],
+    ['CLIENT CACHING', ['-client|caching']],
+    ['INFO', ['-info']],
     ['the invalidation channel', ['resetchannels']],
   ])('is bypassed, with one warning, where the user is not allowed %s', async (_, rules) => {
     const user = ['on', '>secret', '~*', '&*', '+@all'];

@@ -1,16 +1,22 @@
-import { freezePlainData, NearCache } from '../../lib/store/near-cache.js';
-import type { NearEntry } from '../../lib/store/near-cache.js';
 import { InvalidationFeed } from '../../lib/connection/invalidation-feed.js';
+import { CopyBudget } from '../../lib/store/copy-budget.js';
+import { NearCache } from '../../lib/store/near-cache.js';
+import type { NearEntry } from '../../lib/store/near-cache.js';
+import { freezePlainData } from '../../lib/store/plain-data.js';
 
 const LEASE = 1000;
 const realNow = performance.now.bind(performance);
+const realWall = Date.now.bind(Date);
 
 describe('NearCache', () => {
-  let feed: { provenAt: number };
+  let coverage: { provenAt: number; provenAtByWall: number };
   let near: NearCache;
   let now: number;
+  let wall: number;
 
-  const entry = (id: string, until = Infinity): NearEntry => ({ id, bytes: Buffer.from(id), until, usedAt: now });
+  const entry = (id: string, until = Infinity, size = 1): NearEntry => {
+    return { id, bytes: Buffer.from(id), size, coverage, until, untilByWall: Infinity, usedAt: now };
+  };
   const read = (id: string, until?: number) => {
     const flight = near.begin(id);
     near.keep(flight, entry(id, until));
@@ -20,11 +26,14 @@ describe('NearCache', () => {
   beforeEach(() => {
     now = 10_000;
     performance.now = () => now;
-    feed = { provenAt: now };
-    near = new NearCache(feed, LEASE, 3);
+    wall = 1_000_000;
+    Date.now = () => wall;
+    coverage = { provenAt: now, provenAtByWall: wall };
+    near = new NearCache(LEASE, 3, new CopyBudget(1000));
   });
   afterEach(() => {
     performance.now = realNow;
+    Date.now = realWall;
   });
 
   it('gives what was kept, and nothing else', () => {
@@ -37,9 +46,9 @@ describe('NearCache', () => {
   describe('the lease', () => {
     it('ends exactly one lease after the last PING that was answered had been sent', () => {
       read('a');
-      now = feed.provenAt + LEASE - 1;
+      now = coverage.provenAt + LEASE - 1;
       expect(near.get('a')).toBeDefined();
-      now = feed.provenAt + LEASE;
+      now = coverage.provenAt + LEASE;
       expect(near.get('a')).toBeUndefined();
     });
 
@@ -47,12 +56,18 @@ describe('NearCache', () => {
       read('a');
       now += 2 * LEASE;
       expect(near.get('a')).toBeUndefined();
-      feed.provenAt = now;
+      coverage.provenAt = now;
       expect(near.get('a')).toBeDefined();
     });
 
+    it('ends by the wall clock, too, since the monotonic one may stand still while the machine sleeps', () => {
+      read('a');
+      wall += LEASE;
+      expect(near.get('a')).toBeUndefined();
+    });
+
     it('has never begun without a feed', () => {
-      feed.provenAt = -Infinity;
+      coverage.provenAt = -Infinity;
       read('a');
       expect(near.get('a')).toBeUndefined();
     });
@@ -119,6 +134,48 @@ describe('NearCache', () => {
     });
   });
 
+  describe('of what a coverage was lost of', () => {
+    it('nothing is left, and the copies of others stay', () => {
+      read('a');
+      const other = { ...coverage };
+      const flight = near.begin('b');
+      near.keep(flight, { ...entry('b'), coverage: other });
+      near.end('b', flight);
+      near.forgetAll(coverage);
+      expect([near.get('a'), near.get('b')?.id]).toEqual([undefined, 'b']);
+    });
+  });
+
+  describe('of more bytes than the budget', () => {
+    const keep = (cache: NearCache, id: string, size: number) => cache.keep(cache.begin(id), entry(id, Infinity, size));
+
+    it('the least recently used goes, also if it is a copy of another store', () => {
+      const budget = new CopyBudget(100);
+      const [one, other] = [new NearCache(LEASE, 9, budget), new NearCache(LEASE, 9, budget)];
+      keep(one, 'a', 40);
+      keep(other, 'b', 40);
+      now += 11;
+      one.get('a');
+      keep(other, 'c', 40);
+      expect([one.get('a')?.id, other.get('b'), other.get('c')?.id]).toEqual(['a', undefined, 'c']);
+    });
+
+    it('a copy that is larger than all is not kept, and lets none go', () => {
+      const cache = new NearCache(LEASE, 9, new CopyBudget(100));
+      keep(cache, 'a', 60);
+      keep(cache, 'b', 101);
+      expect([cache.get('a')?.id, cache.get('b')]).toEqual(['a', undefined]);
+    });
+
+    it('what was forgotten, replaced or evicted takes no room any more', () => {
+      const cache = new NearCache(LEASE, 2, new CopyBudget(100));
+      for (let i = 0; i < 50; i++) keep(cache, 'a', 40);
+      cache.forget('a');
+      for (const id of ['b', 'c', 'd']) keep(cache, id, 50);
+      expect(['b', 'c', 'd'].map((id) => cache.get(id)?.id)).toEqual([undefined, 'c', 'd']);
+    });
+  });
+
   describe('of more than maxEntries', () => {
     const kept = () => ['a', 'b', 'c', 'd', 'e'].filter((id) => near.get(id));
 
@@ -165,17 +222,17 @@ describe('freezePlainData', () => {
     ['objects without a prototype', Object.assign(Object.create(null) as object, { a: { b: 1 } })],
     ['what stands in two places', ((shared) => ({ a: shared, b: [shared] }))({ c: 1 })],
   ])('freezes %s, all the way down', (_, value) => {
-    expect(freezePlainData(value)).toBe(true);
+    expect(freezePlainData(value)).toBeGreaterThanOrEqual(0);
     expect(isDeeplyFrozen(value)).toBe(true);
   });
 
   it('comes to an end with what contains itself, and with what is very deep', () => {
     const circle: Record<string, unknown> = {};
     circle['self'] = circle;
-    expect(freezePlainData(circle)).toBe(true);
+    expect(freezePlainData(circle)).toBeDefined();
     let deep: unknown[] = [];
     for (let i = 0; i < 100_000; i++) deep = [deep];
-    expect(freezePlainData(deep)).toBe(true);
+    expect(freezePlainData(deep)).toBeDefined();
     expect(Object.isFrozen(deep[0])).toBe(true);
   });
 
@@ -188,24 +245,26 @@ describe('freezePlainData', () => {
     ['a regular expression', /a/g],
     ['an error', new Error('a')],
     ['a function', () => 1],
-    ['an instance of a class', new NearCache({ provenAt: 0 }, 1, 1)],
+    ['an instance of a class', new NearCache(1, 1, new CopyBudget(1))],
   ])('refuses %s, wherever it stands, and then freezes nothing', (_, odd) => {
     for (const value of [odd, { a: 1, odd }, [{ a: [odd] }]] as object[]) {
-      expect(freezePlainData(value)).toBe(false);
+      expect(freezePlainData(value)).toBeUndefined();
       expect(Object.isFrozen(value)).toBe(false);
     }
   });
 });
 
 describe('a write of this process', () => {
-  const told: (string | undefined)[] = [];
+  const told: string[] = [];
   let feed: InvalidationFeed;
 
   beforeEach(() => {
     told.length = 0;
     feed = new InvalidationFeed(() => undefined);
-    feed.watch('near:', LEASE, (key) => told.push(key));
+    const forgetAll = () => told.push('all');
+    feed.watch('near:', LEASE, { forget: (key) => told.push(key), forgetAll });
   });
+  afterEach(() => feed.close());
 
   it('counts as a change before it is sent, and again when it is answered', async () => {
     const write = async () => {
@@ -225,6 +284,13 @@ describe('a write of this process', () => {
 
   it('is told to nobody whom it does not concern', async () => {
     await feed.around(['nearby:a', 'near#a'], () => Promise.resolve());
+    expect(told).toEqual([]);
+  });
+
+  it('is told to nobody whose connection is closed', async () => {
+    feed.close();
+    told.length = 0;
+    await feed.around(['near:a'], () => Promise.resolve());
     expect(told).toEqual([]);
   });
 });

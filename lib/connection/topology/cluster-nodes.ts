@@ -21,6 +21,8 @@ export interface ClusterNode {
   readonly supervised: SupervisedNode;
   /** When a slot was last said to be moving to it. */
   invitedAt: number;
+  /** Counts the slots that it has got or lost. */
+  share: number;
 }
 
 /** The nodes of a Cluster that commands are sent to, each with a supervised link. */
@@ -49,7 +51,7 @@ export class ClusterNodes {
       connect: (signal) => NodeLink.open(place, settings, signal),
       onChange: () => this.#onChange(supervised),
     });
-    const node = { place, supervised, invitedAt: -Infinity };
+    const node = { place, supervised, invitedAt: -Infinity, share: 0 };
     this.#nodes.set(nameOf(place), node);
     supervised.open();
     return node;

@@ -69,13 +69,13 @@ export class ClusterTopology implements Topology {
     const { state } = this;
     switch (state.is) {
       case 'idle':
-        return { status: 'connecting' };
+        return { status: 'connecting', links: [] };
       case 'connecting':
-        return { status: now() < state.until ? 'connecting' : 'down', reason: state.reason };
+        return { status: now() < state.until ? 'connecting' : 'down', reason: state.reason, links: [] };
       case 'mapped':
         return this.#conditionOfMasters();
       case 'closed':
-        return { status: 'down' };
+        return { status: 'down', links: [] };
     }
   }
 
@@ -97,6 +97,7 @@ export class ClusterTopology implements Topology {
         const link = node.supervised.usable ?? (await node.supervised.link(call));
         // In the same turn, so that it stands directly before the command.
         if (asked) link.send(['asking'], call.deadline).catch(() => undefined);
+        else call.prelude?.(link);
         return await link.send(words, call.deadline);
       } catch (error) {
         asked = node && this.#redirected(error, node);
@@ -140,9 +141,12 @@ export class ClusterTopology implements Topology {
     const down = conditions.find(({ status }) => status === 'down');
     const isConnecting = conditions.some(({ status }) => status === 'connecting');
     const reason = down?.reason ?? (this.#isWhole ? undefined : new Error(NOT_WHOLE));
-    if (isConnecting && (ready === 0 || !this.wasReady)) return { status: 'connecting', reason };
-    if (ready === 0) return { status: 'down', reason };
-    return { status: down || !this.#isWhole ? 'degraded' : 'ready', reason };
+    const links = [...this.#masters].flatMap(({ supervised, share }) =>
+      supervised.condition.links.map(({ link }) => ({ link, share })),
+    );
+    if (isConnecting && (ready === 0 || !this.wasReady)) return { status: 'connecting', reason, links };
+    if (ready === 0) return { status: 'down', reason, links };
+    return { status: down || !this.#isWhole ? 'degraded' : 'ready', reason, links };
   }
 
   /** The node that has a slot; without a slot, any that is ready, in turn. Waits until it is known who there is. */
@@ -187,10 +191,18 @@ export class ClusterTopology implements Topology {
 
   #moved({ slot, host, port }: Redirection): void {
     const node = this.#nodes.at({ host, port });
-    this.#owners[slot] = node;
+    this.#hand(slot, node);
     this.#masters = new Set([...this.#masters, node]);
     this.version++;
+    this.#changed();
     this.#refreshSoon();
+  }
+
+  #hand(slot: number, node: ClusterNode | undefined): void {
+    const before = this.#owners[slot];
+    if (before === node) return;
+    for (const party of [before, node]) if (party) party.share++;
+    this.#owners[slot] = node;
   }
 
   /** Whether a command that was not carried out has another node by now, or will soon: its own was demoted. */
@@ -239,7 +251,7 @@ export class ClusterTopology implements Topology {
     const owners = Array.from<ClusterNode | undefined>({ length: SLOTS });
     for (const { from, to, owner } of ranges) owners.fill(this.#nodes.at(owner), from, to + 1);
     if (owners.some((node, slot) => node !== this.#owners[slot])) this.version++;
-    this.#owners = owners;
+    owners.forEach((node, slot) => this.#hand(slot, node));
     this.#isWhole = owners.every((node) => node !== undefined);
     this.#masters = new Set(owners.filter((node) => node !== undefined));
     this.#nodes.keep(this.#masters);

@@ -1,14 +1,21 @@
 import type { NodeLink } from '../node-link.js';
 import type { Call, RedisCommand, RedisReply } from '../redis-command.js';
 
+/** A link that commands go over. */
+export interface ServingLink {
+  readonly link: NodeLink;
+  /** Changes whenever keys may have moved from or to its server. */
+  readonly share: number;
+}
+
 /** What a topology is doing now. */
 export interface TopologyCondition {
   /** `degraded`: a part of the keys cannot be reached. */
   readonly status: 'connecting' | 'ready' | 'degraded' | 'down';
   /** Why it is not ready; a CacheConfigError if Redis refused us. */
   readonly reason?: Error | undefined;
-  /** The link to the server, where there is only one. */
-  readonly link?: NodeLink | undefined;
+  /** The links that commands go over. */
+  readonly links: readonly ServingLink[];
 }
 
 /** Where links lead: to one server, to the master that sentinels name, or to the masters of a Cluster. */
