@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheArgumentError, type RedisCacheStore } from 'nestjs-redis-cache-store';
 import { Stage } from '../support/stage.js';
 import { StoreModel } from '../support/store-model.js';
 import type { ModelOptions } from '../support/store-model.js';
@@ -58,7 +58,15 @@ const options: fc.Arbitrary<ModelOptions> = fc.record(
   { requiredKeys: [] },
 );
 const caller = fc.nat({ max: 1 });
+const moveOptions: fc.Arbitrary<ModelOptions & { grace?: number }> = fc
+  .tuple(options, fc.option(ttl, { nil: undefined }))
+  .map(([given, grace]) => ({ ...given, ...(grace !== undefined && { grace }) }));
 const seen = (current: unknown) => ({ seen: current });
+const isNumber = (current: unknown) => typeof current === 'number';
+const refusal = (error: unknown) => {
+  if (error instanceof CacheArgumentError) return 'refused';
+  throw error;
+};
 
 function call<Args extends unknown[]>(
   name: string,
@@ -123,9 +131,21 @@ const CALLS = [
   ),
   call(
     'update',
+    [key, options],
+    (s, _, k, given) => s.update(k, seen, given),
+    (m, k, given) => m.update(k, seen, given),
+  ),
+  call(
+    'move',
+    [key, key, moveOptions],
+    (s, _, ...args) => s.move(...args).catch(refusal),
+    (m, ...args) => m.move(...args),
+  ),
+  call(
+    'deleteIf',
     [key],
-    (s, _, k) => s.update(k, seen),
-    (m, k) => m.update(k, seen),
+    (s, _, k) => s.deleteIf(k, isNumber),
+    (m, k) => m.deleteIf(k, isNumber),
   ),
   call(
     'touch',

@@ -63,6 +63,30 @@ const DEFECTS = {
     },
   }),
 
+  'lets two moves of one record win': (store: RedisCacheStore) => ({
+    async move(
+      from: string,
+      to: string,
+      { change, ...options }: { change: (value: unknown) => unknown; tags: string[] },
+    ) {
+      const value = await store.get(from);
+      if (value === undefined) return undefined;
+      const moved = change(value);
+      await store.put(to, moved, options);
+      await store.delete(from);
+      return moved;
+    },
+  }),
+
+  'deletes by deleteIf what was written since': (store: RedisCacheStore) => ({
+    async deleteIf(key: string, test: (value: unknown) => boolean) {
+      const value = await store.get(key);
+      if (value === undefined || !test(value)) return false;
+      await sleep(5);
+      return store.delete(key);
+    },
+  }),
+
   'swaps two replies': (store: RedisCacheStore) => {
     let waiting: ((value: unknown) => unknown) | undefined;
     return {

@@ -8,7 +8,7 @@ import { Fleet } from './fleet.js';
 const RUNS = LONG ? 5 : 1;
 const LOAD = { keys: 12, tags: 3, callers: 6, pause: 2 };
 /** How many calls a run has at least. */
-const CALLS = 3000;
+const CALLS = 1500;
 /** Of the honest near cache. */
 const LEASE = 150;
 
@@ -37,6 +37,14 @@ describe('The checker', () => {
     return check(history);
   }
 
+  /** A run is short, and its calls are random: the defect may not have shown. */
+  async function firstFindings(defect: Defect) {
+    for (let attempt = 1; ; attempt++) {
+      const found = await findings(defect);
+      if (found.length > 0 || attempt === 4) return found;
+    }
+  }
+
   it('finds nothing wrong with two processes that use the store as it is', async () => {
     expect((await findings()).map((finding) => finding.explain())).toEqual([]);
   }, 30_000);
@@ -45,7 +53,7 @@ describe('The checker', () => {
     'finds out a store that %s',
     async (defect) => {
       for (let run = 0; run < RUNS; run++) {
-        const found = await findings(defect);
+        const found = await firstFindings(defect);
         expect(found.length).toBeGreaterThan(0);
         expect(found[0]?.explain()).toContain('no order of these calls explains');
         if (process.env['SHOW']) console.log(defect, found.length, `\n${found[0]?.explain()}`);

@@ -74,9 +74,10 @@ function inOrder(calls: readonly Call[]): Call[] {
   return [...new Set(calls)].toSorted((one, other) => one.begin - other.begin);
 }
 
-function describe({ operation, key, keys, value, saw, tags }: Call): string {
+function describe({ operation, key, keys, to, value, saw, tags }: Call): string {
   const shown = [
     ...(keys ? [`${keys.length} keys`] : [key]),
+    ...(to === undefined ? [] : [`to ${to}`]),
     ...(saw === undefined ? [] : [`${saw} =>`]),
     ...(value === undefined ? [] : [value]),
     ...(tags?.length ? [`[${tags.join()}]`] : []),

@@ -10,6 +10,8 @@ export type Operation =
   | 'update'
   | 'take'
   | 'delete'
+  | 'deleteIf'
+  | 'move'
   | 'deleteByTag'
   | 'increment'
   | 'counter'
@@ -33,13 +35,15 @@ export interface Call {
   readonly key: string;
   /** Of `getMany`. */
   readonly keys?: readonly string[];
+  /** The new key of `move`. Nobody calls it before the move is done. */
+  readonly to?: string;
   /** In ms of the monotonic clock that the processes of a machine share. */
   readonly begin: number;
   readonly end: number;
   readonly outcome: Outcome;
   /** The value written. No two calls of a history write the same. */
   readonly value?: string;
-  /** What an `update` was last given to change. */
+  /** What the callback of an `update`, a `move` or a `deleteIf` was last given. */
   readonly saw?: string;
   readonly tags?: readonly string[];
   /** The answer. Of `getMany`: one for each key. */
@@ -61,6 +65,11 @@ export interface History {
   readonly leases: Readonly<Record<string, number>>;
   readonly faults: readonly Fault[];
   readonly calls: readonly Call[];
+}
+
+/** Which values `deleteIf` deletes. */
+export function isDoomed(value: string): boolean {
+  return /[02468]$/.test(value);
 }
 
 /** Now, in ms of the monotonic clock that the processes of a machine share. */

@@ -1,5 +1,5 @@
 import type { Interval } from './checker.js';
-import type { Call, History, Reading } from './history.js';
+import { type Call, type History, isDoomed, type Reading } from './history.js';
 import type { RecordCall } from './record-model.js';
 
 /** What the clocks of Redis, of timers and of this history may differ by, in ms. */
@@ -11,10 +11,20 @@ const AFTER = 1e-6;
 /** An interval of a record, and the call of the history that it is about. */
 export type RecordInterval = Interval<RecordCall> & { readonly source: Call };
 
-const WRITES = new Set<Call['operation']>(['put', 'putIfAbsent', 'replace', 'update', 'take', 'delete', 'deleteByTag']);
+const WRITES = new Set<Call['operation']>([
+  'put',
+  'putIfAbsent',
+  'replace',
+  'update',
+  'take',
+  'delete',
+  'deleteIf',
+  'move',
+  'deleteByTag',
+]);
 
 /**
- * The history as each record saw it. `getMany` is a read of each key; `deleteByTag` may delete each record that ever had
+ * The history as each record saw it. `getMany` is a read of each key; `move` takes one record and puts another; `deleteByTag` may delete each record that ever had
  * the tag. A call that did not happen is left out, and so is a read that was not answered.
  */
 export function recordsOf(history: History): Map<string, RecordInterval[]> {
@@ -74,21 +84,21 @@ class Freshness {
 
 function keysByTag(calls: readonly Call[]): Map<string, Set<string>> {
   const keys = new Map<string, Set<string>>();
-  for (const { operation, key, tags = [] } of calls) {
+  for (const { operation, key, to = key, tags = [] } of calls) {
     if (operation === 'deleteByTag') continue;
-    for (const tag of tags) keys.set(tag, (keys.get(tag) ?? new Set()).add(key));
+    for (const tag of tags) keys.set(tag, (keys.get(tag) ?? new Set()).add(to));
   }
   return keys;
 }
 
-function keysOf({ operation, key, keys = [] }: Call, tagged: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+function keysOf({ operation, key, keys = [], to }: Call, tagged: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   switch (operation) {
     case 'getMany':
       return [...new Set(keys)];
     case 'deleteByTag':
       return [...(tagged.get(key) ?? [])];
     default:
-      return [key];
+      return to === undefined ? [key] : [key, to];
   }
 }
 
@@ -126,7 +136,25 @@ function intervalsOf(call: Call, key: string, { from, signedOut }: Fresh): Inter
     case 'update':
       if (result === null) return read({ operation: 'get', result });
       // What was never given to `change` was never written.
-      return call.saw === undefined ? [] : write({ operation: 'update', saw: call.saw, value });
+      return call.saw === undefined
+        ? []
+        : write({ operation: 'update', saw: call.saw, value, end, ...(tags && { tags }) });
+    case 'move':
+      if (key === call.to)
+        return isKnown && result === null ? [] : write({ operation: 'put', value, tags: tags ?? [], end });
+      if (call.saw === undefined) return read({ operation: 'get', result: null });
+      // The record was gone when it was looked at again; or it was moved, and a deletion by tag reached it in its new place.
+      if (isKnown && result === null) {
+        return [{ call: { operation: 'take', result: call.saw }, begin, end, effect: 'repeated' }];
+      }
+      return write({ operation: 'take', result: call.saw });
+    case 'deleteIf':
+      if (call.saw === undefined) return read({ operation: 'get', result: null });
+      if (!isDoomed(call.saw)) return read({ operation: 'get', result: call.saw });
+      // It was gone when it was to be deleted.
+      return result === false
+        ? read({ operation: 'get', result: null })
+        : write({ operation: 'take', result: call.saw });
     case 'increment':
       return write({ operation: 'increment', ...(isKnown && { result: Number(result) }) }, 'increment');
     case 'counter':

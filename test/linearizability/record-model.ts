@@ -25,7 +25,13 @@ export type RecordCall =
       readonly result?: boolean;
     }
   /** `saw` and `value`: of the last change; neither if there was nothing to change. */
-  | { readonly operation: 'update'; readonly saw: string; readonly value: string }
+  | {
+      readonly operation: 'update';
+      readonly saw: string;
+      readonly value: string;
+      readonly tags?: readonly string[];
+      readonly end: number;
+    }
   | { readonly operation: 'take'; readonly result?: Reading }
   | { readonly operation: 'delete'; readonly result?: boolean }
   /** A counter is a record whose value is its count. */
@@ -64,7 +70,7 @@ export const recordModel: Model<RecordState, RecordCall> = {
         if (!fits(isThere)) return undefined;
         return isThere ? { value: call.value, tags: retagged(state, call.tags, call.end) } : state;
       case 'update':
-        return state.value === call.saw ? { value: call.value, tags: state.tags } : undefined;
+        return state.value === call.saw ? { value: call.value, tags: retagged(state, call.tags, call.end) } : undefined;
       case 'take':
         return call.result === undefined || state.value === call.result ? ABSENT : undefined;
       case 'delete':

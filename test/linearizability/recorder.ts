@@ -1,8 +1,8 @@
 import { CacheCommandError, CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
-import { type Call, now, type Operation, type Outcome, type Reading } from './history.js';
+import { type Call, isDoomed, now, type Operation, type Outcome, type Reading } from './history.js';
 
 /** What is known about a call before it is made. */
-type Planned = Pick<Call, 'key' | 'keys' | 'value' | 'tags'>;
+type Planned = Pick<Call, 'key' | 'keys' | 'to' | 'value' | 'tags'>;
 
 /** What of a store the workers call, of which a broken store may replace some. */
 export type RecordedStore = Pick<RedisCacheStore, Operation>;
@@ -37,14 +37,28 @@ export class Recorder {
     return this.record('replace', { key, value, ...options }, async () => this.store.replace(key, value, options));
   }
 
-  /** Every attempt writes a value of its own, so that the one that counts can be told. */
-  update(key: string, values: () => string): Promise<void> {
-    const last: { saw?: string; value?: string } = {};
-    const change = (saw: string) => {
-      Object.assign(last, { saw, value: values() });
-      return last.value ?? '';
+  update(key: string, values: () => string, tags?: readonly string[]): Promise<void> {
+    const options = tags && { tags };
+    const { last, change } = changing(values);
+    const update = async () => reading(await this.store.update<string>(key, change, options));
+    return this.record('update', { key, ...options }, update, last);
+  }
+
+  /** `done` is called when the record has its new key. */
+  move(key: string, to: string, values: () => string, tags: readonly string[], done: () => void): Promise<void> {
+    const { last, change } = changing(values);
+    const move = async () => {
+      const moved = await this.store.move<string>(key, to, { change, tags });
+      if (moved !== undefined) done();
+      return reading(moved);
     };
-    return this.record('update', { key }, async () => reading(await this.store.update<string>(key, change)), last);
+    return this.record('move', { key, to, tags }, move, last);
+  }
+
+  deleteIf(key: string): Promise<void> {
+    const last: { saw?: string } = {};
+    const test = (saw: string) => isDoomed((last.saw = saw));
+    return this.record('deleteIf', { key }, async () => this.store.deleteIf<string>(key, test), last);
   }
 
   take(key: string): Promise<void> {
@@ -85,6 +99,16 @@ export class Recorder {
     );
     this.calls.push({ operation, process: this.process, ...planned, ...late, begin, ...ended });
   }
+}
+
+/** A callback, and what it was last given and gave. Every attempt writes a value of its own, so that the one that counts can be told. */
+function changing(values: () => string) {
+  const last: { saw?: string; value?: string } = {};
+  const change = (saw: string) => {
+    Object.assign(last, { saw, value: values() });
+    return last.value ?? '';
+  };
+  return { last, change };
 }
 
 function reading(value: string | undefined): Reading {

@@ -49,7 +49,7 @@ function soundHistory(): History {
           return { ...call, operation: 'delete', result: isThere };
         case 4:
           if (state.value === null) return { ...call, operation: 'update', result: null };
-          apply({ operation: 'update', saw: state.value, value });
+          apply({ operation: 'update', saw: state.value, value, end: call.end });
           return { ...call, operation: 'update', saw: state.value, value, result: value };
         case 5: {
           if (random(20) > 0) break;

@@ -22,14 +22,20 @@ const MIX: readonly (readonly [share: number, action: Action])[] = [
   [7, (work) => work.recorder.putIfAbsent(work.key(), work.value(), work.someTags())],
   [6, (work) => work.recorder.replace(work.key(), work.value())],
   [3, (work) => work.recorder.replace(work.key(), work.value(), work.someTags())],
-  [8, (work) => work.recorder.update(work.key(), () => work.value())],
-  [6, (work) => work.recorder.take(work.key())],
-  [6, (work) => work.recorder.delete(work.key())],
+  [7, (work) => work.recorder.update(work.key(), () => work.value())],
+  [2, (work) => work.recorder.update(work.key(), () => work.value(), work.someTags())],
+  [5, (work) => work.move()],
+  [5, (work) => work.recorder.take(work.key())],
+  [4, (work) => work.recorder.delete(work.key())],
+  [3, (work) => work.recorder.deleteIf(work.key())],
   [2, (work) => work.recorder.deleteByTag(work.tag())],
   [3, (work) => work.recorder.increment(work.counter())],
   [1, (work) => work.recorder.counter(work.counter())],
   [0.3, (work) => work.recorder.resetCounter(work.counter())],
 ];
+
+/** How many of the calls are about a record that was moved. */
+const MOVED = 0.2;
 
 const TOTAL = MIX.reduce((sum, [share]) => sum + share, 0);
 
@@ -37,6 +43,9 @@ const TOTAL = MIX.reduce((sum, [share]) => sum + share, 0);
 export class Workload {
   private running = true;
   private written = 0;
+  private moves = 0;
+  /** Keys that this process has moved records to, the newest last; nobody else knows them. */
+  private readonly moved: string[] = [];
   private readonly callers: Promise<void>[];
 
   constructor(
@@ -48,7 +57,7 @@ export class Workload {
 
   /** Reads everything once more. */
   async readAll(): Promise<void> {
-    for (const key of this.options.keys) await this.recorder.get(key);
+    for (const key of [...this.options.keys, ...this.moved]) await this.recorder.get(key);
     for (const key of this.options.counters) await this.recorder.counter(key);
   }
 
@@ -58,7 +67,17 @@ export class Workload {
   }
 
   key(): string {
-    return pick(this.options.keys);
+    return this.moved.length > 0 && Math.random() < MOVED ? pick(this.moved) : pick(this.options.keys);
+  }
+
+  /** Moves a record to a key that nobody has ever called. */
+  move(): Promise<void> {
+    const to = `${this.options.name}-moved${++this.moves}`;
+    const done = () => {
+      this.moved.push(to);
+      if (this.moved.length > this.options.keys.length) this.moved.shift();
+    };
+    return this.recorder.move(this.key(), to, () => this.value(), this.someTags(), done);
   }
 
   counter(): string {

@@ -6,6 +6,8 @@ interface ModelRecord {
   expires: number;
   /** What the writing call said, which a touch, or a sliding read, gives it again. */
   ttl: number;
+  /** Moved away, and there for its grace only: nothing extends it. */
+  ending?: boolean;
 }
 
 export interface ModelOptions {
@@ -41,7 +43,7 @@ export class StoreModel {
 
   get(key: string): unknown {
     const record = this.records.get(key);
-    if (record && this.settings.sliding) {
+    if (record && this.settings.sliding && !record.ending) {
       const full = this.young(record, record.ttl);
       if (full < Infinity && record.expires - this.now <= full * 0.9) record.expires = this.now + full;
     }
@@ -59,21 +61,41 @@ export class StoreModel {
     if (!record) return false;
     record.value = value;
     record.tags = tags ?? record.tags;
-    if (ttl === undefined) return true;
+    if (ttl === undefined || record.ending) return true;
     record.ttl = this.given(ttl);
     record.expires = this.now + this.young(record, record.ttl);
     return true;
   }
 
-  update(key: string, change: (value: unknown) => unknown): unknown {
-    const record = this.records.get(key);
-    if (record) record.value = change(record.value);
-    return record?.value;
+  update(key: string, change: (value: unknown) => unknown, options: ModelOptions = {}): unknown {
+    const value = this.records.get(key)?.value;
+    return this.replace(key, change(value), options) ? change(value) : undefined;
+  }
+
+  /** `refused`: the new key is taken. */
+  move(from: string, to: string, { ttl, tags, grace }: ModelOptions & { grace?: number }): unknown {
+    const old = this.records.get(from);
+    if (from === to) return 'refused';
+    if (!old || old.ending) return undefined;
+    if (this.records.has(to)) return 'refused';
+    const moved = { ...old, tags: tags ?? old.tags };
+    this.records.set(to, moved);
+    if (ttl !== undefined) {
+      moved.ttl = this.given(ttl);
+      moved.expires = this.now + this.young(moved, moved.ttl);
+    }
+    if (grace === undefined) this.records.delete(from);
+    else Object.assign(old, { ending: true, expires: Math.min(old.expires, this.now + grace) });
+    return old.value;
+  }
+
+  deleteIf(key: string, test: (value: unknown) => boolean): boolean {
+    return this.records.has(key) && test(this.records.get(key)?.value) && this.records.delete(key);
   }
 
   touch(key: string, ttl?: number): boolean {
     const record = this.records.get(key);
-    if (record) record.expires = this.now + this.young(record, ttl ?? record.ttl);
+    if (record && !record.ending) record.expires = this.now + this.young(record, ttl ?? record.ttl);
     return record !== undefined;
   }
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import { CacheLimitError, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
-import type { RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
+import type { MoveOptions, RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 
 const options = JSON.parse(process.env['STORE'] ?? '{}') as RedisCacheModuleOptions;
 const module = RedisCacheModule.forRoot({ url: process.env['REDIS_URL'] ?? '', ...options });
@@ -136,4 +136,19 @@ export async function putLimited(tag: string, records: number, callers: number, 
     }
   });
   return written.filter((key) => key !== undefined);
+}
+
+/** The new keys of those of so many callers whose move of a record won. */
+export async function moveOften(from: string, callers: number, at: number): Promise<string[]> {
+  await together(at);
+  const keys = await many(callers, async (i) => {
+    const to = `to ${process.pid}/${i}`;
+    return (await store.move(from, to)) === undefined ? undefined : to;
+  });
+  return keys.filter((key) => key !== undefined);
+}
+
+/** A single move. */
+export function move(from: string, to: string, how: MoveOptions<unknown, unknown>): Promise<unknown> {
+  return store.move(from, to, how);
 }
