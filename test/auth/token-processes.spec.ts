@@ -44,6 +44,24 @@ describe('tokens and codes over two processes', () => {
     expect(await tokens.list('user:42')).toEqual([]);
   }, 60_000);
 
+  it('a process that is killed while it rotates leaves one successor, which the same token gives', async () => {
+    const tokens = (await stage.open(options)).get(RefreshTokens);
+    const env = { REDIS_URL: stage.stage.url, AUTH: JSON.stringify(options) };
+    for (let i = 0; i < 3; i++) {
+      const token = await tokens.issue('user:42', {});
+      const victim = await WorkerProcess.start<Tokens>('tokens.worker', env);
+      const rotating = victim.run('rotate', token, 50, 0).catch(() => 'killed');
+      await new Promise((resolve) => setTimeout(resolve, 3 * i));
+      await victim.kill();
+      await rotating;
+      const rotation = await tokens.rotate(token);
+      expect(['rotated', 'retried']).toContain(rotation.outcome);
+      const successor = 'token' in rotation ? rotation.token : '';
+      expect(await tokens.rotate(token)).toMatchObject({ outcome: 'retried', token: successor });
+      expect(await tokens.rotate(successor)).toMatchObject({ outcome: 'rotated' });
+    }
+  }, 60_000);
+
   it('of 1,000 guesses no more are compared than a code has attempts, and of 1,000 right ones one is ok', async () => {
     const codes = (await stage.open(options)).get(OneTimeCodes);
     const code = await codes.issue('login', 'user:42');
