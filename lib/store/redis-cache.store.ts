@@ -112,7 +112,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /**
    * Gives a record another key, such as a new session id at login; value, tags, ttl left and age stay, unless `options` say
    * otherwise. Of many callers one wins. A `deleteByTag` meanwhile wins, too, and reaches both keys. A process that dies
-   * amid this leaves no record that outlives 2 × `timeout`; at worst its user signs in again.
+   * amid this leaves no record that outlives 2 × `timeout`; at worst its user signs in again. Until this resolves, nobody should know `to`.
    * @returns the value under the new key; `undefined`: there is no record, or somebody else moved it
    * @throws CacheArgumentError if there is a record under `to`
    * @example `await sessions.move(oldId, newId, { change: (session) => ({ ...session, userId }), grace: '10s' })`
@@ -159,7 +159,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     return this.#valueOf<T>(key, await this.#of.flights.around([this.#locate(key)], take));
   }
 
-  /** A record with its ttl, its age and its tags; `undefined`: there is none. A `sliding` store does not extend it. @example `const { createdAt } = await store.inspect(id) ?? {}` */
+  /** A record with its ttl, its age and its tags (with `hashKeys` the hashes of its tags); `undefined`: there is none. A `sliding` store does not extend it. @example `const { createdAt } = await store.inspect(id) ?? {}` */
   async inspect<T extends Output = Output>(key: string): Promise<CacheRecord<T> | undefined> {
     return (await this.#of.walks.record(key)) as CacheRecord<T> | undefined;
   }
@@ -272,8 +272,8 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   }
 
   /**
-   * Deletes every record and counter of this namespace, and nothing else; with `prefix` or `tag` those that have it. (Counters have
-   * no tags; where keys are hashed, a prefix does not find counters.) The number of records.
+   * Deletes every record and counter of this namespace, and nothing else; with `tag` the records that have it; with `prefix` the records
+   * and, except where keys are hashed, the counters whose keys begin with it. The number of records.
    *
    * @example `await store.clear()`
    */

@@ -95,6 +95,15 @@ export function describePutOptions(name: string, open: () => Promise<Stage>): vo
         expect(await store.keys({ tag: 'tag' })).toEqual([]);
       });
 
+      it('is refused in seconds, out of range and as anything but a moment', async () => {
+        const seconds = Math.floor(Date.now() / 1000) + 3600;
+        await expect(store.put('key', 1, { expiresAt: seconds })).rejects.toThrow('1000 times as much');
+        for (const expiresAt of [NaN, Infinity, -1e16, 1e16, new Date(NaN), '2030-01-01', true, null] as never[]) {
+          await expect(store.put('key', 1, { expiresAt })).rejects.toBeInstanceOf(CacheArgumentError);
+        }
+        expect(await store.has('key')).toBe(false);
+      });
+
       it('beside a ttl is refused, also where the ttl is null', async () => {
         for (const ttl of ['1h', null]) {
           const options = { ttl, expiresAt: later() };

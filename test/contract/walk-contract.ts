@@ -167,6 +167,7 @@ export function describeWalks(name: string, open: () => Promise<Stage>): void {
             expect(await keys(store.entries({ ...options, onCorrupt: 'skip' }))).toBe(expected);
             expect(await keys(store.records({ ...options, onCorrupt: 'skip' }))).toBe(expected);
           }
+          expect(stage.warnings.filter((warning) => warning.includes('counts as absent'))).toEqual([]);
         },
       );
 
