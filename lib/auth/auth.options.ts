@@ -38,13 +38,16 @@ export interface SessionsOptions<Schema extends StandardSchemaV1 = StandardSchem
   limit?: { sessions: number; when: 'evict-oldest' | 'refuse' };
   /** A Standard Schema for `data`, which is checked on writing and on reading. */
   schema?: Schema;
-  /** Local copies, see `nearCache` of a store: the guard's read then costs no round trip. Default: off. */
+  /**
+   * Local copies, see `nearCache` of a store: the guard's read then costs no round trip, and a socket is closed as soon as its session is
+   * ended by any instance. Default: off.
+   */
   nearCache?: CacheStoreBehavior['nearCache'];
   /** Seals the sessions in Redis. Default: what `forRoot` says. */
   encryption?: CacheStoreBehavior['encryption'];
   /** Where `SessionGuard` and `bind` find the token. Default: `'bearer'`. */
   from?: TokenSource;
-  /** How often the session of an open socket is read again, from 1 s to 1 hour; see `bind`. Default: 30 s. */
+  /** How often the session of an open socket is read again, whatever is told, from 1 s to 1 hour; see `bind`. Default: 30 s. */
   recheck?: Duration;
 }
 

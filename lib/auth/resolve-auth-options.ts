@@ -104,7 +104,9 @@ export function resolveSessions(options: SessionsOptions, now: () => number): Re
   const recheck = duration('sessions.recheck', options.recheck, HOUR) ?? 30_000;
   ensure(recheck >= 1000, 'sessions.recheck', 'must be from 1 second to 1 hour');
   const schema = resolveSchema('sessions', options.schema);
-  return { store, settings: { lifetime, limit, schema, from: resolveTokenSource(options.from), recheck } };
+  const isWatched = nearCache !== undefined && nearCache !== false;
+  const from = resolveTokenSource(options.from);
+  return { store, settings: { lifetime, limit, schema, from, recheck, isWatched } };
 }
 
 /** A cookie's name: a token of RFC 9110. */

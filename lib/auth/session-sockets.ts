@@ -2,8 +2,9 @@ import { performance } from 'node:perf_hooks';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { ExecutionContext } from '@nestjs/common';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
-import type { Observable } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
+import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import type { Session, SessionEvent } from './session.js';
 import { findToken } from './token-source.js';
 import type { FoundToken, TokenSource } from './token-source.js';
@@ -28,6 +29,15 @@ interface SessionSource<Data> {
   left(id: string): Promise<number | null | undefined>;
 }
 
+/** How sockets bring their tokens, and how their sessions are looked at. */
+interface SocketSettings {
+  readonly from: TokenSource;
+  /** In ms. */
+  readonly recheck: number;
+  /** Whether the store of sessions tells of changes. */
+  readonly isWatched: boolean;
+}
+
 /** A socket and the session that it was opened with. */
 interface Bound {
   readonly client: SocketClient;
@@ -36,6 +46,7 @@ interface Bound {
   /** When the session was last known to go on, by `performance.now()`. */
   provenAt: number;
   timer?: NodeJS.Timeout;
+  changes?: Subscription | undefined;
 }
 
 /** Why a socket is closed: the codes of RFC 6455, and the words of the event `exception` of Nest. */
@@ -52,19 +63,23 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * The sockets that were opened with a session. A socket lives longer than a request, so its session is read again every `recheck`,
- * and the socket is closed once the session is over. What ends a session in this process closes its sockets at once.
+ * and the socket is closed once the session is over. What ends a session in this process closes its sockets at once; where sessions
+ * have a near cache, what other instances end does so as soon as Redis tells of it.
  */
 export class SessionSockets<Data> {
   readonly #source: TokenSource;
   readonly #recheck: number;
   readonly #sessions: SessionSource<Data>;
+  /** Tells when something has happened to a session, by whichever instance. */
+  readonly #changes: ((id: string) => Observable<unknown>) | undefined;
   readonly #bindings = new WeakMap<object, Promise<Bound | undefined>>();
   readonly #bound = new Map<string, Set<Bound>>();
 
-  constructor(sessions: SessionSource<Data>, source: TokenSource, recheck: number) {
+  constructor(sessions: SessionSource<Data>, settings: SocketSettings, store: Pick<RedisCacheStore, 'watch'>) {
     this.#sessions = sessions;
-    this.#source = source;
-    this.#recheck = recheck;
+    this.#source = settings.from;
+    this.#recheck = settings.recheck;
+    if (settings.isWatched) this.#changes = (id) => store.watch(id);
     sessions.events$.subscribe((event) => {
       if (event.type === 'revoked' || event.type === 'evicted') this.#closeAll(event.id);
       if (event.type === 'regenerated') this.#closeAll(event.previous);
@@ -118,9 +133,11 @@ export class SessionSockets<Data> {
     this.#bound.set(id, sockets.add(bound));
     client.on(isNative(client) ? 'close' : 'disconnect', () => this.#forget(bound));
     this.#checkIn(this.#recheck, bound);
+    bound.changes = this.#changes?.(id).subscribe(() => this.#checkIn(0, bound));
   }
 
   #checkIn(ms: number, bound: Bound): void {
+    clearTimeout(bound.timer);
     bound.timer = setTimeout(() => void this.#check(bound), Math.min(ms, LONGEST_TIMER)).unref();
   }
 
@@ -151,6 +168,7 @@ export class SessionSockets<Data> {
 
   #forget(bound: Bound): void {
     clearTimeout(bound.timer);
+    bound.changes?.unsubscribe();
     const sockets = this.#bound.get(bound.id);
     sockets?.delete(bound);
     if (sockets?.size === 0) this.#bound.delete(bound.id);

@@ -26,6 +26,8 @@ export interface SessionsSettings {
   readonly from: TokenSource;
   /** In ms. */
   readonly recheck: number;
+  /** Whether the store of sessions tells of changes. */
+  readonly isWatched: boolean;
 }
 
 /** The type of `Sessions` with a schema. @example `constructor(@InjectSessions() private readonly sessions: SessionsOf<typeof schema>) {}` */
@@ -67,7 +69,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     this.#settings = settings;
     this.#records = new SessionRecords(store, settings.lifetime);
     this.events$ = this.#events.asObservable();
-    this.sockets = new SessionSockets(this, settings.from, settings.recheck);
+    this.sockets = new SessionSockets(this, settings, store);
   }
 
   /**

@@ -157,6 +157,18 @@ describe.each(kinds)('A socket of %s that is bound to its session', (_, open, Ad
     expect(await browser.closed).toBe(1008);
   });
 
+  it('is closed at once, with a near cache, when its session is revoked by another instance', async () => {
+    const { port } = await start({ recheck: '1h', nearCache: { lease: '1m' } });
+    const { sessions } = await start();
+    const { token } = await sessions.create('ann', {});
+    const browser = await open(port, { Authorization: `Bearer ${token}` });
+    expect(await browser.who()).toBe('ann');
+    await sessions.update(token, () => ({ theme: 'dark' }));
+    expect(await browser.who()).toBe('ann');
+    await sessions.revokeToken(token);
+    expect(await browser.closed).toBe(1008);
+  });
+
   it('is closed when its session is over: the socket does not keep it alive', async () => {
     const { port, sessions } = await start({ idle: '2s', absolute: null });
     const { token } = await sessions.create('ann', {});
