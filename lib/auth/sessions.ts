@@ -101,7 +101,8 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    */
   get(token: string): Promise<Session<Data> | undefined> {
     // The path of every request: one promise on top of those of the store (bench/auth.mjs tells what more would cost).
-    return isToken(token) ? this.#use(this.#ids.of(token)) : Promise.resolve(undefined);
+    const id = this.#ids.of(token);
+    return id === undefined ? Promise.resolve(undefined) : this.#use(id);
   }
 
   /**

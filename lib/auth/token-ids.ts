@@ -1,4 +1,4 @@
-import { sha256 } from './secrets.js';
+import { isToken, sha256 } from './secrets.js';
 
 /** So many tokens are remembered at most: some 200 kB. */
 const MOST = 1024;
@@ -11,10 +11,11 @@ const MOST = 1024;
 export class TokenIds {
   private readonly known = new Map<string, string>();
 
-  /** SHA-256 of a token's text, in base64url. */
-  of(token: string): string {
+  /** SHA-256 of a token's text, in base64url; `undefined`: the text is no token. */
+  of(token: string): string | undefined {
     const known = this.known.get(token);
     if (known !== undefined) return known;
+    if (!isToken(token)) return undefined;
     const id = sha256(token);
     if (this.known.size >= MOST) this.known.clear();
     this.known.set(token, id);
