@@ -11,6 +11,7 @@ import { CacheConfigError } from './redis-cache.errors.js';
 import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.options.js';
 import { resolveConnection, resolveDefaultStore, resolveMaxBytes, resolveStore } from './resolve-options.js';
 import type { StoreSurroundings } from './resolve-options.js';
+import { Operations } from './store/operations.js';
 import { RedisCacheStore } from './store/redis-cache.store.js';
 import type { StoreSettings } from './store/store-settings.js';
 
@@ -104,7 +105,7 @@ export class RedisCacheRuntime {
   #create(settings: StoreSettings, ttl: CacheStoreOptions['ttl'], name: string): RedisCacheStore {
     this.#keepsForever ||= settings.ttl === null;
     if (ttl === undefined) this.#withoutTtl.add(name);
-    return new RedisCacheStore(settings, this.#backend);
+    return new RedisCacheStore(Operations.open(settings, this.#backend));
   }
 
   #named(message: string): string {

@@ -6,7 +6,7 @@ import type { Serializer } from '../redis-cache.options.js';
 import { UnknownKeyError } from './cipher.js';
 import type { RecordCipher } from './cipher.js';
 import { jsonSerializer } from './json-serializer.js';
-import { decodeRecord, encodeHead, encodeRecord, isSealed } from './layout.js';
+import { decodeRecord, encodeHead, encodeRecord, isRecord, isSealed } from './layout.js';
 import type { RecordHeader, RecordParts } from './layout.js';
 import { messagePackSerializer } from './message-pack/serializer.js';
 
@@ -21,6 +21,16 @@ export interface CodecSettings {
   readonly timeout: number;
   /** Tells the operator of something, without key or value. */
   readonly warn: (message: string) => void;
+  /** Reads what another program left under the keys of records; absent: that is corrupt. */
+  readonly foreign?: ForeignReader | undefined;
+}
+
+/** Makes records of bytes that do not begin as those of this package do. */
+export interface ForeignReader {
+  /** The value in the bytes; `undefined`: they are no record of that program either. It may throw, which says the same. */
+  value(bytes: Buffer): unknown;
+  /** What a record that says nothing of itself is taken to say. */
+  header(): RecordHeader;
 }
 
 /** Where records lie. */
@@ -56,6 +66,11 @@ export class RecordCodec {
   ) {
     const { schema, serializer } = settings;
     this.makesValues = !schema && (serializer === messagePackSerializer || serializer === jsonSerializer);
+  }
+
+  /** The same, which also reads the records of another program. */
+  reading(foreign: ForeignReader): RecordCodec {
+    return new RecordCodec({ ...this.settings, foreign }, this.places, this.cipher);
   }
 
   /** The bytes of a record: at once, unless a schema must be waited for. @throws CacheArgumentError if the value cannot be stored */
@@ -154,6 +169,8 @@ export class RecordCodec {
   private parts(bytes: Buffer): RecordParts {
     const { maxBytes } = this.settings;
     if (bytes.length > maxBytes) throw new CacheCorruptError(`the record is larger than "maxBytes" (${maxBytes})`);
+    const foreign = isRecord(bytes) ? undefined : this.foreign(bytes);
+    if (foreign) return foreign;
     const parts = decodeRecord(bytes);
     this.assertSealing(bytes);
     return parts;
@@ -164,6 +181,21 @@ export class RecordCodec {
     const sealed = isSealed(bytes);
     if (sealed && !this.cipher) throw new CacheCorruptError('the record is encrypted, and the store has no keys');
     if (!sealed && this.cipher && !this.cipher.acceptsPlain) throw new CacheCorruptError('the record is not encrypted');
+  }
+
+  private foreign(bytes: Buffer): RecordParts | undefined {
+    const { foreign } = this.settings;
+    let value: unknown;
+    try {
+      value = foreign?.value(bytes);
+    } catch {
+      return undefined;
+    }
+    if (!foreign || value === undefined) return undefined;
+    const header = foreign.header();
+    const payload = this.serialize(value);
+    const plain = this.cipher ? Buffer.concat([NO_NAME, payload]) : Buffer.from(payload);
+    return { header, head: encodeHead(header, false), payload: plain, sealed: false };
   }
 
   private async validate(reading: Decoded | Promise<Decoded>): Promise<Decoded> {
@@ -242,6 +274,9 @@ export class RecordCodec {
     throw new CacheArgumentError('value: the serializer of the store does not give a Uint8Array (a Buffer is one)');
   }
 }
+
+/** What `seal` writes before a payload if the key stands in the id. */
+const NO_NAME = Buffer.alloc(2);
 
 /** What the standard says of an issue; libraries put more there, such as the value. */
 function withoutValue({ message, path }: StandardSchemaV1.Issue): StandardSchemaV1.Issue {

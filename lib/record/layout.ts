@@ -75,6 +75,11 @@ export function isSealed(bytes: Buffer): boolean {
   return ((bytes[1] ?? 0) & SEALED) !== 0;
 }
 
+/** Whether bytes begin as those of a record do, of whatever version. */
+export function isRecord(bytes: Buffer): boolean {
+  return bytes[0] === MARK;
+}
+
 /** The head of a record that has tags; `undefined` of any other bytes. */
 export function taggedHead(bytes: Buffer): Buffer | undefined {
   if (bytes.length < TAGS_AT || bytes[0] !== MARK || ((bytes[1] ?? 0) & (0xf0 | TAGGED)) !== (VERSION | TAGGED)) {

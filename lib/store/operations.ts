@@ -87,6 +87,12 @@ export class Operations {
     return this.flights.aroundAll(prefix, deletion).finally(() => this.backend.forgetAll(prefix));
   }
 
+  /** The same, which also reads the records of another program: they are taken for as old as the moment, with the ttl of the store. */
+  reading(value: (bytes: Buffer) => unknown): Operations {
+    const header = () => ({ createdAt: this.backend.now(), ttl: this.settings.ttl, tags: [] });
+    return new Operations({ ...this.common, codec: this.common.codec.reading({ value, header }) }, this.keyspace);
+  }
+
   /** The same below a name. @throws CacheArgumentError */
   scope(name: string): Operations {
     return new Operations(this.common, this.keyspace.scope(name));

@@ -1,5 +1,4 @@
 import type { Observable } from 'rxjs';
-import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Duration } from '../redis-cache.duration.js';
 import type {
   CacheCounter,
@@ -18,7 +17,6 @@ import { assertIterable } from './arguments.js';
 import { tracesCallers } from './caller-stack.js';
 import { touchTtl } from './expiry.js';
 import { Operations } from './operations.js';
-import type { StoreSettings } from './store-settings.js';
 import type { RecordChange } from './watches.js';
 
 /**
@@ -44,10 +42,12 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** The beginning of every key of this store in Redis, before a `:`. */
   readonly namespace: string;
   readonly #of: Operations;
+  /** @internal For the adapters of this package. */
+  static readonly operationsOf = (store: RedisCacheStore): Operations => store.#of;
 
   /** The module makes stores; an application injects them. */
-  constructor(settings: StoreSettings, backend: CacheBackend, operations = Operations.open(settings, backend)) {
-    this.namespace = settings.namespace;
+  constructor(operations: Operations) {
+    this.namespace = operations.settings.namespace;
     this.#of = operations;
   }
 
@@ -289,7 +289,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `const sessions = store.scope(tenantId)`
    */
   scope(name: string): RedisCacheStore<Output, Input> {
-    return new RedisCacheStore<Output, Input>(this.#of.settings, this.#of.backend, this.#of.scope(name));
+    return new RedisCacheStore<Output, Input>(this.#of.scope(name));
   }
 
   readonly #locate = (key: string): string => this.#of.keyspace.locate(key);

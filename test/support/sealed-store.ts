@@ -1,6 +1,7 @@
 import { MemoryBackend } from '../../lib/backend/memory.backend.js';
 import { resolveDefaultStore } from '../../lib/resolve-options.js';
 import { KeyRing } from '../../lib/record/key-ring.js';
+import { Operations } from '../../lib/store/operations.js';
 import { RedisCacheStore, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 
 /** Stores over a shelf whose bytes a test can read, put and alter at will, as somebody with access to Redis can. */
@@ -12,7 +13,7 @@ export class Shelf {
     const warn = (message: string) => void this.warnings.push(message);
     const openKeys = (source: Parameters<typeof KeyRing.open>[0]) => KeyRing.open(source, warn);
     const settings = await resolveDefaultStore({ url: 'memory:', ...options }, { warn, openKeys });
-    return new RedisCacheStore(settings, this.backend);
+    return new RedisCacheStore(Operations.open(settings, this.backend));
   }
 
   put(redisKey: string, bytes: Uint8Array): Promise<void> {

@@ -86,12 +86,24 @@ describe('package.json', () => {
       '@nestjs/core': '^11.0.0 || ^12.0.0',
       '@nestjs/microservices': '^11.0.0 || ^12.0.0',
       '@nestjs/terminus': '^11.0.0 || ^12.0.0',
+      '@nestjs/throttler': '^6.0.0',
       '@nestjs/websockets': '^11.0.0 || ^12.0.0',
+      'better-auth': '^1.7.0',
+      'express-session': '^1.18.0',
       ioredis: '^5.4.2 || ^6.0.0',
+      keyv: '^5.0.0 || ^6.0.0',
       'reflect-metadata': '^0.1.13 || ^0.2.0',
       rxjs: '^7.8.0',
     });
-    const optional = ['@nestjs/microservices', '@nestjs/terminus', '@nestjs/websockets'];
+    const optional = [
+      '@nestjs/microservices',
+      '@nestjs/terminus',
+      '@nestjs/throttler',
+      '@nestjs/websockets',
+      'better-auth',
+      'express-session',
+      'keyv',
+    ];
     expect(manifest.peerDependenciesMeta).toEqual(
       Object.fromEntries(optional.map((name) => [name, { optional: true }])),
     );

@@ -1,0 +1,152 @@
+import type { INestApplication } from '@nestjs/common';
+import { RedisStore } from 'connect-redis';
+import type { SessionData } from 'express-session';
+import { CacheCorruptError, RedisCacheStore, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
+import { RedisCacheSessionStore } from 'nestjs-redis-cache-store/express-session';
+import { createClient } from 'redis';
+import { gate } from '../support/gate.js';
+import { Stage } from '../support/stage.js';
+import { Browser, SessionController, startSessions } from './session-stage.js';
+
+const KEY = 'a key of the tests, as base64 says it'.slice(0, 32);
+
+describe('a rolling deploy from connect-redis', () => {
+  let stage: Stage;
+  let client: ReturnType<typeof createClient>;
+  /** An instance as it was, one as it is to be, and one that forgot the option. */
+  let old: INestApplication;
+  let next: INestApplication;
+  let browser: Browser;
+
+  const reading = (app: INestApplication) =>
+    new RedisCacheSessionStore(app.get(RedisCacheStore), { legacy: 'connect-redis' });
+  const start = (options: RedisCacheModuleOptions = {}) => startSessions({ url: stage.url, ...options }, reading);
+  const bytes = () => client.get(`sess:${browser.id}`);
+
+  beforeAll(async () => {
+    stage = await Stage.redis();
+    client = createClient({ url: stage.url });
+    client.on('error', () => undefined);
+    await client.connect();
+    old = await startSessions({ url: 'memory:' }, () => new RedisStore({ client }));
+    next = await start();
+  });
+  beforeEach(async () => {
+    await stage.server.cli('FLUSHALL');
+    browser = new Browser();
+    SessionController.arrived = gate();
+    SessionController.leave = gate();
+  });
+  afterEach(() => stage.clean());
+  afterAll(async () => {
+    client.destroy();
+    await Promise.all([old, next].map((app) => app.close()));
+    await stage.stop();
+  });
+
+  it('keeps everybody signed in, under the same keys', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    const { cookie, id } = browser;
+    expect((await browser.ask(next, 'get', '/')).body).toEqual({ user: 'ann' });
+    expect((await browser.ask(next, 'post', '/visit')).body).toEqual({ visits: 1 });
+    expect((await browser.ask(next, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
+    expect([browser.cookie, await stage.server.cli('KEYS', '*')]).toEqual([cookie, [`sess:${id}`]]);
+  });
+
+  it('leaves JSON until a session is saved or touched, and then writes a record', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    const store = reading(next);
+    await store.get(browser.id);
+    expect(await bytes()).toMatch(/^\{/);
+    await browser.ask(next, 'get', '/');
+    expect(await bytes()).not.toMatch(/^\{/);
+    // Not even the option is needed any more.
+    expect(await next.get(RedisCacheStore).get(browser.id)).toMatchObject({ user: 'ann' });
+  });
+
+  it('reads the moments of a cookie as Dates, and keeps the end of a session', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    const ttl = Number(await stage.server.cli('PTTL', `sess:${browser.id}`));
+    const found = await reading(next).get(browser.id);
+    expect(found?.cookie.expires).toBeInstanceOf(Date);
+    await browser.ask(next, 'post', '/visit');
+    expect(Math.abs(Number(await stage.server.cli('PTTL', `sess:${browser.id}`)) - ttl)).toBeLessThan(60_000);
+  });
+
+  it('regenerates, lists and destroys sessions of either kind', async () => {
+    await browser.ask(old, 'post', '/visit');
+    const other = new Browser();
+    await other.ask(next, 'post', '/login?user=bob');
+    const all = await reading(next).all();
+    expect(all.map(({ id }) => id).toSorted()).toEqual([browser.id, other.id].toSorted());
+    await browser.ask(next, 'post', '/login?user=ann');
+    expect((await browser.ask(next, 'get', '/')).body).toEqual({ user: 'ann' });
+    await browser.ask(next, 'post', '/logout');
+    await other.ask(next, 'post', '/logout');
+    expect(await stage.server.cli('DBSIZE')).toBe(0);
+  });
+
+  it('does not revive a session of connect-redis that is destroyed while a slow request of a new instance holds it', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    const slow = browser.ask(next, 'post', '/slow');
+    await SessionController.arrived.promise;
+    await new Browser().ask(old, 'get', '/');
+    const other = Object.assign(new Browser(), { cookie: browser.cookie });
+    await other.ask(old, 'post', '/logout');
+    SessionController.leave.open();
+    await slow;
+    expect(await stage.server.cli('DBSIZE')).toBe(0);
+  });
+
+  it('back: an old instance answers 500 to a session that a new one has rewritten', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    await browser.ask(next, 'post', '/visit');
+    expect((await browser.ask(old, 'get', '/')).status).toBe(500);
+    // Nothing is lost by it.
+    expect((await browser.ask(next, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
+  });
+
+  it('back: an old instance whose serializer takes what is no JSON for no session asks for a new login', async () => {
+    const serializer = {
+      stringify: JSON.stringify,
+      parse: (text: string) =>
+        text.startsWith('{') ? (JSON.parse(text) as SessionData) : (null as unknown as SessionData),
+    };
+    const prepared = await startSessions({ url: 'memory:' }, () => new RedisStore({ client, serializer }));
+    await browser.ask(old, 'post', '/login?user=ann');
+    await browser.ask(next, 'post', '/visit');
+    expect(await browser.ask(prepared, 'get', '/')).toMatchObject({ status: 200, body: {} });
+    await browser.ask(prepared, 'post', '/login?user=ann');
+    // And forth again.
+    expect((await browser.ask(next, 'get', '/')).body).toEqual({ user: 'ann' });
+    await prepared.close();
+  });
+
+  it('without the option, and for other bytes with it, answers that the record is corrupt', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    const store = next.get(RedisCacheStore);
+    await expect(new RedisCacheSessionStore(store).get(browser.id)).rejects.toThrow(CacheCorruptError);
+    for (const text of ['', '{', '[]', 'null', '{"user":1}', '{"cookie":null}', '"text"', '\xC1\xFF']) {
+      await client.set('sess:x', text);
+      await expect(reading(next).get('x')).rejects.toThrow(CacheCorruptError);
+    }
+  });
+
+  it('seals sessions of connect-redis in an encrypted store as they are saved', async () => {
+    const sealed = await start({ encryption: { keys: [Buffer.from(KEY)] } });
+    await browser.ask(old, 'post', '/login?user=ann');
+    expect((await browser.ask(sealed, 'post', '/visit')).body).toEqual({ visits: 1 });
+    expect(await bytes()).not.toContain('ann');
+    expect((await browser.ask(sealed, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
+    await sealed.close();
+  });
+
+  it('moves and replaces sessions of connect-redis in stores with a near cache, a sliding ttl and a largest age', async () => {
+    const app = await start({ nearCache: true, sliding: true, maxAge: '12h' });
+    await browser.ask(old, 'post', '/visit');
+    expect((await browser.ask(app, 'post', '/visit')).body).toEqual({ visits: 2 });
+    expect((await browser.ask(app, 'post', '/login?user=ann')).status).toBe(201);
+    expect((await browser.ask(app, 'get', '/')).body).toEqual({ user: 'ann' });
+    await app.close();
+  });
+});
