@@ -169,10 +169,8 @@ export class RecordCodec {
   private parts(bytes: Buffer): RecordParts {
     const { maxBytes } = this.settings;
     if (bytes.length > maxBytes) throw new CacheCorruptError(`the record is larger than "maxBytes" (${maxBytes})`);
-    const foreign = isRecord(bytes) ? undefined : this.foreign(bytes);
-    if (foreign) return foreign;
-    const parts = decodeRecord(bytes);
-    this.assertSealing(bytes);
+    const parts = (isRecord(bytes) ? undefined : this.foreign(bytes)) ?? decodeRecord(bytes);
+    this.assertSealing(parts.head);
     return parts;
   }
 
@@ -193,9 +191,7 @@ export class RecordCodec {
     }
     if (!foreign || value === undefined) return undefined;
     const header = foreign.header();
-    const payload = this.serialize(value);
-    const plain = this.cipher ? Buffer.concat([NO_NAME, payload]) : Buffer.from(payload);
-    return { header, head: encodeHead(header, false), payload: plain, sealed: false };
+    return { header, head: encodeHead(header, false), payload: Buffer.from(this.serialize(value)), sealed: false };
   }
 
   private async validate(reading: Decoded | Promise<Decoded>): Promise<Decoded> {
@@ -274,9 +270,6 @@ export class RecordCodec {
     throw new CacheArgumentError('value: the serializer of the store does not give a Uint8Array (a Buffer is one)');
   }
 }
-
-/** What `seal` writes before a payload if the key stands in the id. */
-const NO_NAME = Buffer.alloc(2);
 
 /** What the standard says of an issue; libraries put more there, such as the value. */
 function withoutValue({ message, path }: StandardSchemaV1.Issue): StandardSchemaV1.Issue {

@@ -132,13 +132,17 @@ describe('a rolling deploy from connect-redis', () => {
     }
   });
 
-  it('seals sessions of connect-redis in an encrypted store as they are saved', async () => {
-    const sealed = await start({ encryption: { keys: [Buffer.from(KEY)] } });
+  it('seals sessions of connect-redis as they are saved, in an encrypted store that accepts plain records, and in no other', async () => {
+    const keys = [Buffer.from(KEY)];
+    const sealed = await start({ encryption: { keys, acceptPlain: true } });
+    const strict = await start({ encryption: { keys } });
     await browser.ask(old, 'post', '/login?user=ann');
+    await expect(reading(strict).get(browser.id)).rejects.toThrow(CacheCorruptError);
     expect((await browser.ask(sealed, 'post', '/visit')).body).toEqual({ visits: 1 });
     expect(await bytes()).not.toContain('ann');
     expect((await browser.ask(sealed, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
-    await sealed.close();
+    expect((await browser.ask(strict, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
+    await Promise.all([sealed, strict].map((app) => app.close()));
   });
 
   it('moves and replaces sessions of connect-redis in stores with a near cache, a sliding ttl and a largest age', async () => {
