@@ -116,9 +116,9 @@ export class TrackedLink {
   async #listen(feed: NodeLink): Promise<void> {
     const link = this.#link;
     const openedBy = now() + OPENED_WITHIN;
-    const ids = await Promise.all([feed, link].map((each) => runIdOf(each, openedBy)));
-    if (ids[0] !== ids[1]) throw new Error('the feed of invalidations leads to another server than the reads');
     const id = String(await feed.send(['client', 'ID'], openedBy));
+    const runIds = await Promise.all([feed, link].map((each) => runIdOf(each, openedBy)));
+    if (runIds[0] !== runIds[1]) throw new Error('the feed of invalidations leads to another server than the reads');
     feed.onMessage((keys) => this.#deliver(keys));
     await feed.send(['subscribe', CHANNEL], openedBy);
     // Together, since CACHING is meant for the next command: here for one that reads nothing.

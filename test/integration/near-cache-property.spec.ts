@@ -1,11 +1,10 @@
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { DATA, FEED, NAMESPACE, TRAVEL } from '../support/near-stage.js';
 import { TcpProxy } from '../support/proxy.js';
-import { ReadHistory } from '../support/read-history.js';
+import { KEYS, PROCESSES, Step, waits, World, writes } from '../support/near-world.js';
 import { RedisServer } from '../support/redis-server.js';
 
 const LEASE = 400;
@@ -13,8 +12,6 @@ const LEASE = 400;
 const MEASURING = 50;
 /** Replies take longer than invalidations, which so overtake them. */
 const REPLY_DELAY = 3;
-const PROCESSES = [0, 1];
-const KEYS = [0, 1, 2];
 
 /** One of two instances of an application, whose feed can be broken. */
 class Instance {
@@ -74,105 +71,19 @@ class Instance {
   }
 }
 
-/** All that a run acts on. In the background every instance reads every key, all the time. */
-class World {
-  readonly histories = KEYS.map(() => new ReadHistory());
-  readonly complaints: string[] = [];
-  reads = 0;
-  private value = 0;
-  private ended = false;
-  private readonly readers: Promise<unknown>;
-
+class ServerWorld extends World<Instance> {
   constructor(
     readonly server: RedisServer,
-    readonly instances: readonly Instance[],
-    private readonly run: number,
+    instances: readonly Instance[],
+    run: number,
   ) {
-    this.readers = Promise.all(instances.flatMap((instance) => KEYS.map((key) => this.read(instance, key))));
-  }
-
-  instance(process: number): Instance {
-    const instance = this.instances[process];
-    if (!instance) throw new Error(`there is no process ${process}`);
-    return instance;
-  }
-
-  key(key: number): string {
-    return `${this.run}/${key}`;
-  }
-
-  nextValue(): number {
-    return ++this.value;
-  }
-
-  async end(): Promise<void> {
-    for (const instance of this.instances) await instance.heal();
-    await sleep(TRAVEL + 2 * REPLY_DELAY); // what is wrong in the end would stay so
-    this.ended = true;
-    await this.readers;
-  }
-
-  private async read(instance: Instance, key: number): Promise<void> {
-    while (!this.ended) {
-      const [begun, slack] = [performance.now(), instance.slack];
-      const value = await instance.store.get<number>(this.key(key));
-      const read = { by: instance, begun, ended: performance.now(), value, slack };
-      const complaint = this.histories[key]?.complaint(read);
-      if (complaint !== undefined) this.complaints.push(complaint);
-      this.reads++;
-      await (this.reads % 5 ? setImmediate() : sleep(1));
-    }
+    super(instances, run);
   }
 }
-
-/** What happens; shown as what it is should a run fail. */
-class Step implements fc.AsyncCommand<object, World> {
-  constructor(
-    private readonly name: string,
-    private readonly act: (world: World) => Promise<unknown>,
-  ) {}
-
-  check(): boolean {
-    return true;
-  }
-
-  async run(_: object, world: World): Promise<void> {
-    await this.act(world);
-    expect(world.complaints).toEqual([]);
-  }
-
-  toString(): string {
-    return this.name;
-  }
-}
-
-type Write = (store: RedisCacheStore, key: string, value: number) => Promise<unknown>;
-
-/** A write of an instance under a key. `found: false` is no write: there was nothing to be changed. */
-function write(name: string, act: Write, options: { deletes?: true; ttl?: number | 'keep' } = {}): fc.Arbitrary<Step> {
-  return fc.tuple(fc.constantFrom(...PROCESSES), fc.constantFrom(...KEYS)).map(([process, key]) => {
-    return new Step(`${name}(process ${process}, key ${key})`, async (world) => {
-      const instance = world.instance(process);
-      const value = world.nextValue();
-      const action = () => act(instance.store, world.key(key), value);
-      await world.histories[key]?.write(instance, options.deletes ? undefined : value, action, options.ttl);
-    });
-  });
-}
-
-const found = async (outcome: Promise<unknown>) => (await outcome) !== undefined;
-
-const writes = [
-  write('put', (store, key, value) => store.put(key, value)),
-  write('put for 150 ms', (store, key, value) => store.put(key, value, { ttl: 150 }), { ttl: 150 }),
-  write('update', (store, key, value) => found(store.update(key, () => value)), { ttl: 'keep' }),
-  write('delete', (store, key) => store.delete(key), { deletes: true }),
-  write('take', (store, key) => store.take(key), { deletes: true }),
-];
 
 const outside = fc.constantFrom(...KEYS).map(
   (key) =>
-    new Step(`raw overwrite of key ${key}`, async (world) => {
+    new Step<ServerWorld>(`raw overwrite of key ${key}`, async (world) => {
       const value = world.nextValue();
       await world.instance(0).store.put('staged', value);
       const [source, target] = [`${NAMESPACE}:staged`, `${NAMESPACE}:${world.key(key)}`];
@@ -182,7 +93,7 @@ const outside = fc.constantFrom(...KEYS).map(
 );
 
 const flush = fc.constant(
-  new Step('FLUSHALL', async ({ server, histories }) => {
+  new Step<ServerWorld>('FLUSHALL', async ({ server, histories }) => {
     let flushed: Promise<unknown> | undefined;
     const once = () => (flushed ??= server.cli('FLUSHALL'));
     await Promise.all(histories.map((history) => history.write('outside', undefined, once)));
@@ -190,14 +101,16 @@ const flush = fc.constant(
 );
 
 const faults = fc.oneof(
-  fc.constant(new Step('kill all feeds', ({ server }) => server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub'))),
+  fc.constant(new Step<ServerWorld>('kill all feeds', ({ server }) => server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub'))),
   ...PROCESSES.map((process) =>
-    fc.constant(new Step(`stall the feed of ${process}`, async (world) => world.instance(process).stall())),
+    fc.constant(
+      new Step<ServerWorld>(`stall the feed of ${process}`, async (world) => world.instance(process).stall()),
+    ),
   ),
-  fc.constant(new Step('heal', ({ instances }) => Promise.all(instances.map((instance) => instance.heal())))),
+  fc.constant(
+    new Step<ServerWorld>('heal', ({ instances }) => Promise.all(instances.map((instance) => instance.heal()))),
+  ),
 );
-
-const waits = fc.constantFrom(1, 20, TRAVEL + 50, LEASE + 100).map((ms) => new Step(`wait ${ms} ms`, () => sleep(ms)));
 
 describe('two processes with near caches', () => {
   let server: RedisServer;
@@ -213,14 +126,14 @@ describe('two processes with near caches', () => {
   });
 
   it('no read gives a value older than the rules allow, whatever is written by whom and however feeds break', async () => {
-    const steps = [fc.oneof(...writes), fc.oneof(...writes), outside, faults, waits];
+    const steps = [fc.oneof(...writes), fc.oneof(...writes), outside, faults, waits(LEASE)];
     let [run, reads] = [0, 0];
     const until = performance.now() + 14_000;
     const property = fc.asyncProperty(fc.commands([...steps, flush], { maxCommands: 25, size: 'max' }), async (all) => {
       if (performance.now() > until) return;
       await server.cli('FLUSHALL');
       for (const instance of instances) await instance.warm();
-      const world = new World(server, instances, ++run);
+      const world = new ServerWorld(server, instances, ++run);
       try {
         await fc.asyncModelRun(() => ({ model: {}, real: world }), all);
       } finally {

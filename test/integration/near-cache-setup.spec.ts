@@ -5,6 +5,7 @@ import { InjectCacheStore, RedisCacheModule, RedisCacheStore } from 'nestjs-redi
 import type { CacheApp } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
+import { RedisServer } from '../support/redis-server.js';
 
 const nearCache = { lease: '1m' };
 const FEEDS = /flags=P|sub=1/;
@@ -106,6 +107,26 @@ describe('a near cache', () => {
     await store.put('key', 'value');
     expect(await store.get('key')).toBe('value');
   });
+
+  it('keeps nothing while its feed leads to another server than its reads, as may be behind a balancer', async () => {
+    const other = await RedisServer.start();
+    const [store, writer] = [await stage.proxied({ nearCache }), await stage.open({ nearCache: false })];
+    try {
+      await expectCoherent(store);
+      stage.proxy.retarget(other);
+      await stage.server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await eventually(() => expect(stage.warnings.join()).toContain('another server'), { timeout: 5000 });
+      for (const value of [1, 2, 3]) {
+        await writer.put('key', value);
+        expect(await stage.readsDuring(async () => expect(await store.get('key')).toBe(value))).toBe(1);
+      }
+      stage.proxy.retarget(stage.server);
+      await eventually(() => stage.warm(store, 'key'), { timeout: 15_000 });
+      await expectCoherent(store);
+    } finally {
+      await other.stop();
+    }
+  }, 30_000);
 
   it.each([
     ['CLIENT TRACKING', ['-client|tracking']],

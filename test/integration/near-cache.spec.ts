@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
 import { DATA, FEED, NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
 import type { RedisServer } from '../support/redis-server.js';
@@ -32,6 +33,42 @@ describe('the near cache', () => {
   });
 
   type Act = (store: RedisCacheStore) => Promise<unknown>;
+
+  it.each<[method: string, read: Act, expected: unknown]>([
+    ['get', (store) => store.get('key'), 'value'],
+    ['getMany', (store) => store.getMany(['key', 'key']), ['value', 'value']],
+    ['getOrPut', (store) => store.getOrPut('key', () => 'loaded'), 'value'],
+    ['has', (store) => store.has('key'), true],
+  ])('%s is answered from a copy, and asks Redis where there is none', async (_, read, expected) => {
+    const [store, other] = [await open(), await open()];
+    await other.put('key', 'value');
+    await stage.warm(store, 'key');
+    const asked = () => commandsDuring(stage.server, async () => expect(await read(store)).toEqual(expected));
+    expect(await asked()).toEqual({});
+    await stage.server.cli('PEXPIRE', KEY, 60_000);
+    await eventually(async () => expect(await asked()).not.toEqual({}), { timeout: TRAVEL });
+  });
+
+  it('a copy that Redis has shown to be gone is not served, although Redis has not told of that yet', async () => {
+    const [store, other] = [await stage.proxied({ nearCache }), await open()];
+    const answers: [unknown, Act][] = [
+      [false, (own) => own.replace('key', 'new')],
+      [undefined, (own) => own.update('key', () => 'new')],
+      [false, (own) => own.touch('key')],
+      [undefined, (own) => own.ttl('key')],
+      [undefined, (own) => own.take('key')],
+    ];
+    for (const [answer, ask] of answers) {
+      await other.put('key', 'old', { ttl: '1h' });
+      await stage.warm(store, 'key');
+      stage.proxy.stallReplies(FEED);
+      await other.delete('key');
+      expect(await ask(store)).toBe(answer);
+      expect(await store.get('key')).toBeUndefined();
+      await stage.proxy.resume();
+    }
+  });
+
   const ways: [way: string, act: Act, expected: string | undefined][] = [
     ['put', (store) => store.put('key', 'new'), 'new'],
     ['putMany', (store) => store.putMany([['key', 'new']]), 'new'],
