@@ -20,6 +20,7 @@ class GreetingController {
   }
 }
 
+// #region module
 @Module({
   imports: [
     RedisCacheModule.forRoot({ url: process.env['REDIS_URL'] ?? '', namespace: 'app', ttl: '1h' }),
@@ -38,6 +39,7 @@ class GreetingController {
   ],
 })
 class AppModule {}
+// #endregion module
 
 const app = await NestFactory.create(AppModule, { logger: false });
 await app.listen(0);
