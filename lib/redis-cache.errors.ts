@@ -202,22 +202,20 @@ export class CacheLimitError extends RedisCacheError {
  */
 export class CacheCorruptError extends RedisCacheError {
   readonly code = 'CACHE_CORRUPT';
+  readonly #key: string | undefined;
 
-  constructor(
-    message: string,
-    options?: {
-      cause?: unknown;
-      /** The key of the record, where the caller did not name it: in a walk, or in a call for many. */
-      key?: string;
-    },
-  ) {
+  constructor(message: string, options?: { cause?: unknown; key?: string | undefined }) {
     super(message, options);
-    // Not enumerable: a key may be a session id, and whoever logs the error must not log that.
-    if (options?.key !== undefined) Object.defineProperty(this, 'key', { value: options.key });
+    this.#key = options?.key;
   }
 
-  /** The key of the record, if a walk or a call for many found it. Not enumerable, so that no log shows it. */
-  declare readonly key?: string;
+  /**
+   * The key of the record, as the caller gave it or as the walk gives keys; a walk over hashed keys gives the hash, since only the
+   * record could tell the key. It may be a session id: no property of the error, so that neither `inspect` nor JSON nor a log shows it.
+   */
+  get key(): string | undefined {
+    return this.#key;
+  }
 
   static {
     brand(this, 'CacheCorruptError');

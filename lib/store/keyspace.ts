@@ -74,6 +74,11 @@ export class Keyspace {
     return fullKey.slice(this.scopeText.length);
   }
 
+  /** What an error may call a record of which only the id is known: its key, or the hash of that. */
+  nameOf(id: string): string {
+    return this.isReadable ? this.keyOf(id) : id;
+  }
+
   /** The Redis key of a record, from its id. */
   recordKey(id: string): string {
     return `${this.namespace}:${id}`;

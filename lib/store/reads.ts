@@ -4,7 +4,7 @@ import type { Decoded, RecordCodec } from '../record/codec.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { GetOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
-import { rejectAtCaller } from './caller-stack.js';
+import { rejecting } from './caller-stack.js';
 import { isTooOld, slideDueIn, tooOldAt, touchTtl } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
 import type { NearCache } from './near-cache.js';
@@ -39,7 +39,7 @@ export class Reads {
   private value(key: string): Promise<unknown> {
     // Neither a hit nor a read passes through an async function, which would be a good part of what it costs.
     try {
-      return this.copy(key) ?? this.read(key).then((record) => record?.value, rejectAtCaller);
+      return this.copy(key) ?? this.read(key).then((record) => record?.value, rejecting(key));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -50,7 +50,10 @@ export class Reads {
     const copy = this.near?.get(this.keyspace.isReadable ? this.keyspace.fullKey(key) : this.keyspace.id(key));
     if (!copy?.bytes) return copy?.value;
     // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
-    return Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))).then((record) => record?.value);
+    return Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))).then(
+      (record) => record?.value,
+      rejecting(key),
+    );
   }
 
   /** Whether there is a record, or a local copy of one. */
@@ -72,7 +75,9 @@ export class Reads {
   async values(keys: readonly string[]): Promise<unknown[]> {
     for (const key of keys) this.keyspace.id(key); // says what is wrong with them
     const deadline = this.deadline();
-    return Promise.all(keys.map((key) => this.copy(key) ?? this.valueBy(deadline, key)));
+    return Promise.all(
+      keys.map((key) => this.copy(key) ?? this.valueBy(deadline, key).then(undefined, rejecting(key))),
+    );
   }
 
   /** The record, from Redis; a `sliding` store extends it when it is due, and a near cache keeps a copy. */
@@ -85,7 +90,7 @@ export class Reads {
 
   /** The value of a record; with `touch` it then lives for the ttl given (`true`: its own) from now on. */
   private valueWith(key: string, options: GetOptions): Promise<unknown> {
-    return this.touched(key, options).then(undefined, rejectAtCaller);
+    return this.touched(key, options).then(undefined, rejecting(key));
   }
 
   private async touched(key: string, options: GetOptions): Promise<unknown> {

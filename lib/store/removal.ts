@@ -82,9 +82,12 @@ export class Removal {
       sweep.deleted(meant, count);
       return count;
     });
-    if (unreadable.size === 0) return deleted;
+    const [first] = unreadable;
+    if (!first) return deleted;
+    const [id, { message }] = first;
     throw new CacheCorruptError(
-      `${deleted} records were deleted, but ${unreadable.size} could not be looked at: ${[...unreadable.values()][0]?.message}`,
+      `${deleted} records were deleted, but ${unreadable.size} could not be looked at: ${message}`,
+      { key: this.keyspace.nameOf(id) },
     );
   }
 

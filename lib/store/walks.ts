@@ -68,7 +68,7 @@ export class Walks {
 
   /** A single record, as walks give it. */
   async record(key: string): Promise<CacheRecord | undefined> {
-    const found = await this.read(this.keyspace.id(key), true, this.deadline());
+    const found = await this.read(this.keyspace.id(key), true, this.deadline(), this.settings.onCorrupt, key);
     return found && this.recordOf(found);
   }
 
@@ -95,7 +95,8 @@ export class Walks {
     id: string,
     isTimed: boolean,
     deadline: number,
-    onCorrupt: OnCorrupt = this.settings.onCorrupt,
+    onCorrupt: OnCorrupt,
+    key?: string,
   ): Promise<Walked | undefined> {
     const recordKey = this.keyspace.recordKey(id);
     try {
@@ -107,7 +108,7 @@ export class Walks {
       const left = withinAge(this.settings, found.header, timed?.ttl ?? null, now);
       return { ...found, key: this.keyspace.keyOf(found.key), left };
     } catch (error) {
-      return this.refuse(id, error, onCorrupt);
+      return this.refuse(id, error, onCorrupt, key);
     }
   }
 
@@ -157,12 +158,11 @@ export class Walks {
   }
 
   /** One rule for all walks about what lies under the key of a record and is none, be it of another type. */
-  private refuse(id: string, error: unknown, onCorrupt: OnCorrupt): undefined {
+  private refuse(id: string, error: unknown, onCorrupt: OnCorrupt, key = this.keyspace.nameOf(id)): undefined {
     const isForeign = error instanceof CacheCommandError && error.reply === 'WRONGTYPE';
     if (!isForeign && !(error instanceof CacheCorruptError)) throw error;
     if (onCorrupt === 'skip') return undefined;
     const message = isForeign ? 'the value under the key has another type than a record' : error.message;
-    const key = this.keyspace.isReadable ? this.keyspace.keyOf(id) : id;
     return this.codec.corrupt(new CacheCorruptError(message, { key }), onCorrupt);
   }
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { CacheArgumentError, CacheCorruptError, type RedisCacheStore } from 'nestjs-redis-cache-store';
 import type { Stage } from '../support/stage.js';
 import { HOUR, MINUTE } from './auth-contract.js';
@@ -171,6 +172,36 @@ export function describeWalks(name: string, open: () => Promise<Stage>): void {
         },
       );
 
+      it('is told with the key that the caller gave, which neither inspect nor JSON shows', async () => {
+        if (stage.servers.length !== 1) return expect(stage.servers).not.toHaveLength(1);
+        for (const tenant of [store, store.scope('tenant')]) {
+          await tenant.put('canary', 1, { tags: ['t'] });
+          const redisKey = await redisKeyOf('canary', tenant);
+          await stage.server.cli('SET', redisKey, 'foreign');
+          const calls: (() => Promise<unknown>)[] = [
+            () => tenant.get('canary'),
+            () => tenant.get('canary', { touch: true }),
+            () => tenant.getMany(['absent', 'canary']),
+            () => tenant.getOrPut('canary', () => 1),
+            () => tenant.replace('canary', 1),
+            () => tenant.update('canary', () => 1),
+            () => tenant.touch('canary'),
+            () => tenant.inspect('canary'),
+            () => tenant.deleteIf('canary', () => true),
+            () => tenant.move('canary', 'other'),
+            () => tenant.take('canary'), // the last, since it deletes what it can read
+          ];
+          for (const call of calls) {
+            const error: unknown = await call().catch((reason: unknown) => reason);
+            expect([String(call), error]).toEqual([String(call), expect.any(CacheCorruptError)]);
+            expect([String(call), (error as CacheCorruptError).key]).toEqual([String(call), 'canary']);
+            const shown = inspect(error, { showHidden: true, depth: null }) + JSON.stringify(error) + String(error);
+            expect(shown.replaceAll(/^\s*at .*$/gm, '')).not.toContain('canary');
+          }
+          await stage.server.cli('DEL', redisKey);
+        }
+      });
+
       it('is skipped by walks of a store that takes it for absent, unless the walk says throw', async () => {
         if (stage.servers.length !== 1) return expect(stage.servers).not.toHaveLength(1);
         store = await stage.open({ ttl: '1h', onCorrupt: 'miss' });
@@ -191,12 +222,12 @@ export function describeWalks(name: string, open: () => Promise<Stage>): void {
       });
 
       /** Where a record lies, from the difference that it makes. */
-      async function redisKeyOf(key: string): Promise<string> {
+      async function redisKeyOf(key: string, owner = store): Promise<string> {
         const list = async () => (await stage.server.cli('KEYS', `${store.namespace}:*`)) as string[];
         const before = await list();
-        const value = await store.take(key);
+        const value = await owner.take(key);
         const after = new Set(await list());
-        await store.put(key, value, { tags: ['t'] });
+        await owner.put(key, value, { tags: ['t'] });
         return String(before.find((each) => !after.has(each)));
       }
     });
