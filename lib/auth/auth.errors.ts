@@ -1,4 +1,4 @@
-import { brand, RedisCacheError } from '../redis-cache.errors.js';
+import { brand, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
 
 /**
  * The subject has as many sessions as `limit` of `Sessions` allows, and `when` is `'refuse'`. Nothing was left behind.
@@ -21,6 +21,11 @@ export class TooManySessionsError extends RedisCacheError {
   static {
     brand(this, 'TooManySessionsError');
   }
+}
+
+/** What a refused write is to a caller of `Sessions`. @throws TooManySessionsError, or the error as it is */
+export function asTooManySessions(error: unknown): never {
+  throw error instanceof CacheLimitError ? new TooManySessionsError(error.limit) : error;
 }
 
 /**

@@ -2,10 +2,9 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
-import { CacheLimitError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertRegenerate, assertText } from './arguments.js';
-import { TooManySessionsError } from './auth.errors.js';
+import { asTooManySessions } from './auth.errors.js';
 import type { DataSchema } from './data-schema.js';
 import type { Lifetime } from './lifetime.js';
 import { isToken, randomToken, sha256 } from './secrets.js';
@@ -87,7 +86,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     const times = { createdAt: now, lastSeenAt: now, authenticatedAt: subject === null ? null : now };
     const record: SessionRecord = { subject, data, ...times, origin: id, ...(about && { about }) };
     const options = { ttl: this.#settings.lifetime.lifeOf(now), ...this.#membership(subject) };
-    await this.#store.put(id, record, options).catch(asTooMany);
+    await this.#store.put(id, record, options).catch(asTooManySessions);
     this.#emit({ type: 'created', id, subject });
     await this.#evict(subject);
     return { token, session: await this.#session({ id, record }) };
@@ -156,7 +155,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
       ...(login && this.#membership(subject)),
       ...(overlap !== undefined && { grace: overlap, leave }),
     };
-    const record = await this.#store.move<SessionRecord>(id, nextId, options).catch(asTooMany);
+    const record = await this.#store.move<SessionRecord>(id, nextId, options).catch(asTooManySessions);
     if (!record) return undefined;
     this.#emit({ type: 'regenerated', id: nextId, previous: id, subject: record.subject });
     if (login) await this.#evict(subject);
@@ -293,9 +292,4 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   #emit(event: SessionEvent): void {
     this.#events.next(event);
   }
-}
-
-/** @throws TooManySessionsError */
-function asTooMany(error: unknown): never {
-  throw error instanceof CacheLimitError ? new TooManySessionsError(error.limit) : error;
 }
