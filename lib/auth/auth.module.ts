@@ -67,7 +67,8 @@ export class RedisCacheAuthModule {
    * leave out throws a CacheConfigError when it is used. With `name`, all of them have that name.
    */
   static forFeatureAsync(options: RedisCacheAuthAsyncOptions): DynamicModule {
-    return RedisCacheAuthAsyncModule.forFeatureAsync(options);
+    // As a module of this class, so that `exports: [RedisCacheAuthModule]` passes it on.
+    return { ...RedisCacheAuthAsyncModule.forFeatureAsync(options), module: RedisCacheAuthModule };
   }
 }
 

@@ -53,7 +53,7 @@ export class RedisConnection {
   /** What time it is for Redis. @internal */
   readonly clock = new RedisClock();
 
-  /** @internal */
+  /** The module makes connections; an application injects them. */
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.feed = new InvalidationFeed(options.warn);

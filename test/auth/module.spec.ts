@@ -133,6 +133,19 @@ describe('RedisCacheAuthModule', () => {
       expect(() => sessions.get('token')).toThrow('option "sessions": was left out');
     });
 
+    it.each([
+      ['forFeature', () => RedisCacheAuthModule.forFeature(ALL)],
+      ['forFeatureAsync', () => RedisCacheAuthModule.forFeatureAsync({ useFactory })],
+    ])('has its services passed on by `exports: [RedisCacheAuthModule]`, as %s made them', async (_, make) => {
+      @Module({ imports: [make()], exports: [RedisCacheAuthModule] })
+      class SharedModule {}
+      const user = { provide: 'user', inject: [Sessions], useFactory: (sessions: Sessions) => sessions };
+      @Module({ imports: [SharedModule], providers: [user] })
+      class UserModule {}
+      const module = await boot([UserModule]);
+      expect(module.get('user', { strict: false })).toBeInstanceOf(Sessions);
+    });
+
     it('refuses a name in the options of the factory, which comes too late', async () => {
       const late = { useFactory: () => named('admin') };
       await expect(boot([RedisCacheAuthModule.forFeatureAsync(late)])).rejects.toThrow(CacheConfigError);

@@ -45,7 +45,16 @@ describe('On a Cluster without failover', () => {
       else dead?.freeze();
       const lost = KEYS.filter((key) => owners.get(key) === dead);
       const others = KEYS.filter((key) => owners.get(key) !== dead);
-      for (const key of others) expect(await app.store.get(key)).toBe(KEYS.indexOf(key));
+      // What the dead shard owes holds up nobody else: all others are read many times before it is given up.
+      const firstLost = Promise.all(lost.map((key) => reasonOf(app.store.get(key))));
+      const pending = { are: true };
+      void firstLost.then(() => (pending.are = false));
+      let reads = 0;
+      for (let round = 0; round < 5 || (pending.are && round < 200); round++) {
+        for (const key of others) expect(await app.store.get(key)).toBe(KEYS.indexOf(key));
+        if (pending.are) reads += others.length;
+      }
+      expect(how === 'killed' || reads > 3 * others.length).toBe(true);
       await eventually(
         async () => {
           const begun = performance.now();

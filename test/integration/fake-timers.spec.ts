@@ -1,6 +1,7 @@
 import FakeTimers from '@sinonjs/fake-timers';
-import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
+import { RedisServer } from '../support/redis-server.js';
 
 const { jest } = import.meta;
 
@@ -77,5 +78,30 @@ describe.each(libraries)('with %s fake timers, memory:', (_, install) => {
     expect(await store.ttl('b')).toBe(60_000);
     expect(await store.deleteByTag('tag')).toBe(0);
     expect(await store.clear()).toBe(1);
+  });
+});
+
+describe('with fake timers that fake process.nextTick', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterEach(() => jest.useRealTimers());
+  afterAll(() => server.stop());
+
+  it('an application on Redis says at its boot why it cannot connect, and how to begin them instead', async () => {
+    jest.useFakeTimers();
+    const error = await CacheApp.failure({ url: server.url, ttl: null, startupTimeout: '500ms' });
+    expect(error).toBeInstanceOf(CacheUnavailableError);
+    const message = expect.stringMatching(/process\.nextTick is faked.*doNotFake: \['nextTick'/);
+    expect(error).toMatchObject({ cause: { message } });
+  });
+
+  it('an application boots on Redis, if they are begun as that error says', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+    const app = await CacheApp.start({ url: server.url, ttl: null });
+    await app.store.put('key', 1);
+    expect(await app.store.get('key')).toBe(1);
+    await app.close();
   });
 });

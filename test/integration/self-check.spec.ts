@@ -1,5 +1,13 @@
+import { once } from 'node:events';
+import { connect, createServer, type Server } from 'node:net';
+import { freePort } from '../../scripts/processes.mjs';
 import { Test } from '@nestjs/testing';
-import { RedisCacheModule, type RedisCacheModuleOptions, RedisConnection } from 'nestjs-redis-cache-store';
+import {
+  RedisCacheModule,
+  type RedisCacheModuleOptions,
+  RedisCacheStore,
+  RedisConnection,
+} from 'nestjs-redis-cache-store';
 import { SILENT } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { RedisServer } from '../support/redis-server.js';
@@ -82,6 +90,34 @@ describe('At boot the module warns', () => {
     expect(await warningsOf({ redis: { username: 'app', password: 'secret' } }, server)).toEqual([]);
   });
 
+  it.each(['INFO', 'CONFIG'])(
+    'of nothing but the lost connection where the server ends it on %s, which is asked once',
+    async (command) => {
+      await server.cli('CONFIG', 'SET', 'appendonly', 'no');
+      await server.cli('CONFIG', 'SET', 'save', '');
+      const front = await EndingServer.start(server, command);
+      try {
+        const warnings: string[] = [];
+        const logger = { ...SILENT, warn: (message: string) => void warnings.push(message) };
+        const imports = [RedisCacheModule.forRoot({ url: front.url, ttl: null, timeout: '5s' })];
+        const module = await Test.createTestingModule({ imports }).setLogger(logger).compile();
+        try {
+          await module.init();
+          await eventually(() => expect(front.asked).toBe(1));
+          await eventually(() => module.get(RedisConnection).ping());
+          await module.get(RedisCacheStore).put('key', 1);
+          expect(await module.get(RedisCacheStore).get('key')).toBe(1);
+        } finally {
+          await module.close();
+        }
+        expect(front.asked).toBe(1);
+        expect(warnings).toEqual([expect.stringMatching(/^Redis is down: .*the connection was closed/)]);
+      } finally {
+        await front.stop();
+      }
+    },
+  );
+
   it('of a node of a Cluster that is taken for a single server', async () => {
     const node = await RedisServer.start({ appendonly: true, args: ['--cluster-enabled', 'yes'] });
     try {
@@ -91,3 +127,39 @@ describe('At boot the module warns', () => {
     }
   });
 });
+
+/** Stands before a server and ends each connection that a certain command comes over, as some managed servers do. */
+class EndingServer {
+  static async start(target: RedisServer, command: string): Promise<EndingServer> {
+    const front = new EndingServer(await freePort());
+    const word = `\r\n${command}\r\n`;
+    front.server = createServer((client) => {
+      const server = connect(target.port, '127.0.0.1').on('error', () => client.destroy());
+      server.on('close', () => client.destroy()).pipe(client);
+      client.on('error', () => undefined).on('close', () => server.destroy());
+      client.on('data', (bytes) => {
+        if (!bytes.toString('latin1').toUpperCase().includes(word)) return server.write(bytes);
+        front.asked++;
+        return client.destroy();
+      });
+    }).listen(front.port, '127.0.0.1');
+    await once(front.server, 'listening');
+    return front;
+  }
+
+  /** How often the command came. */
+  asked = 0;
+  private server: Server | undefined;
+
+  private constructor(private readonly port: number) {}
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  async stop(): Promise<void> {
+    const ended = this.server && once(this.server, 'close');
+    this.server?.close();
+    await ended;
+  }
+}
