@@ -6,7 +6,7 @@ import type { Serializer } from '../redis-cache.options.js';
 import { UnknownKeyError } from './cipher.js';
 import type { RecordCipher } from './cipher.js';
 import { jsonSerializer } from './json-serializer.js';
-import { decodeRecord, encodeHead, encodeRecord, isRecord, isSealed } from './layout.js';
+import { decodeRecord, encodeHead, encodeRecord, isRecord } from './layout.js';
 import type { RecordHeader, RecordParts } from './layout.js';
 import { messagePackSerializer } from './message-pack/serializer.js';
 
@@ -170,15 +170,10 @@ export class RecordCodec {
     const { maxBytes } = this.settings;
     if (bytes.length > maxBytes) throw new CacheCorruptError(`the record is larger than "maxBytes" (${maxBytes})`);
     const parts = (isRecord(bytes) ? undefined : this.foreign(bytes)) ?? decodeRecord(bytes);
-    this.assertSealing(parts.head);
-    return parts;
-  }
-
-  /** @throws CacheCorruptError if a record, of which these are the first bytes, is encrypted and must not be, or the other way round */
-  assertSealing(bytes: Buffer): void {
-    const sealed = isSealed(bytes);
+    const { sealed } = parts;
     if (sealed && !this.cipher) throw new CacheCorruptError('the record is encrypted, and the store has no keys');
     if (!sealed && this.cipher && !this.cipher.acceptsPlain) throw new CacheCorruptError('the record is not encrypted');
+    return parts;
   }
 
   private foreign(bytes: Buffer): RecordParts | undefined {

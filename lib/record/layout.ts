@@ -70,11 +70,6 @@ const NOT_A_RECORD = 'the bytes under the key are no record of this version of t
 const TRUNCATED = 'the header of the record is truncated';
 const DAMAGED = 'the header of the record is damaged';
 
-/** Whether the payload of a record is encrypted, as its first bytes say. */
-export function isSealed(bytes: Buffer): boolean {
-  return ((bytes[1] ?? 0) & SEALED) !== 0;
-}
-
 /** Whether bytes begin as those of a record do, of whatever version. */
 export function isRecord(bytes: Buffer): boolean {
   return bytes[0] === MARK;
@@ -168,7 +163,12 @@ export function decodeHeader(bytes: Buffer): RecordHeader {
 export function decodeRecord(bytes: Buffer): RecordParts {
   const end = headLength(bytes);
   const header = readHeader(bytes, end);
-  return { header, head: bytes.subarray(0, end), payload: bytes.subarray(end), sealed: isSealed(bytes) };
+  return {
+    header,
+    head: bytes.subarray(0, end),
+    payload: bytes.subarray(end),
+    sealed: ((bytes[1] ?? 0) & SEALED) !== 0,
+  };
 }
 
 function readHeader(bytes: Buffer, end: number): RecordHeader {

@@ -100,23 +100,10 @@ export class Rewrites {
     if (header.tags.length > 0) await this.uncover(id, header, (await this.head(id, deadline))?.header, deadline);
   }
 
-  /** What there is under an id. In an encrypted store the record is opened, which proves its head. */
+  /** What there is under an id. It is read whole, since what cannot be read must not live longer; its value is not made. */
   private async head(id: string, deadline: number): Promise<RecordHead | undefined> {
-    const recordKey = this.keyspace.recordKey(id);
-    const isSealed = this.settings.keyRing !== undefined;
-    const bytes = await (isSealed ? this.backend.get(recordKey, deadline) : this.firstBytes(recordKey, deadline));
-    if (!bytes || (isSealed && !(await this.codec.header(id, bytes)))) return undefined;
-    try {
-      const head = recordHead(id, bytes);
-      this.codec.assertSealing(bytes);
-      return head;
-    } catch (error) {
-      return this.codec.corrupt(error);
-    }
-  }
-
-  private async firstBytes(recordKey: string, deadline: number): Promise<Buffer | undefined> {
-    return (await this.backend.heads([recordKey], deadline))[0];
+    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
+    return bytes && (await this.codec.header(id, bytes)) && recordHead(id, bytes);
   }
 
   /** An incarnation that Redis has, or had, and has no more leaves its indexes. */
