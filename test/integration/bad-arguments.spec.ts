@@ -267,8 +267,8 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
       () => store.put('key', 1, wrong({ 'secret-cookie': 1 })),
     ]);
     expect(get).toMatchObject({ message: 'options: "tuoch" is unknown; there are "touch"' });
-    expect(put).toMatchObject({ message: 'options: "tll" is unknown; there are "ttl", "tags"' });
-    expect(data).toMatchObject({ message: 'options: there are "ttl", "tags"' });
+    expect(put).toMatchObject({ message: 'options: "tll" is unknown; there are "ttl", "expiresAt", "tags", "limit"' });
+    expect(data).toMatchObject({ message: 'options: there are "ttl", "expiresAt", "tags", "limit"' });
   });
 
   it('a ttl without a unit, and the error shows the text with one', async () => {
