@@ -13,6 +13,7 @@ import { RecordSizes } from './record-sizes.js';
 import { RedisReads, toBytes, ttlOf } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
+import { young } from './young-command.js';
 
 /** Redis' own limit (proto-max-bulk-len). */
 const LARGEST_VALUE = 512 * 2 ** 20;
@@ -238,12 +239,4 @@ function headChangeArguments(change: HeadChange): string[] {
   const { expire, ifLeft = '' } = change;
   if (expire === 'never') return [String(ifLeft), 'PERSIST'];
   return [String(ifLeft), ...('in' in expire ? ['PEXPIRE', String(expire.in)] : ['PEXPIREAT', String(expire.at)])];
-}
-
-/**
- * A command like any other, but not an array literal: should the first ones live long, V8 allocates all further literals as if they
- * did, and what they refer to stays with them, until the next full collection: a tenth of what a `put` costs.
- */
-function young(...command: RedisCommand): RedisCommand {
-  return command;
 }

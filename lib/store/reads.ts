@@ -37,7 +37,8 @@ export class Reads {
 
   /** The value of a record: the local copy, if it may be served now, else what Redis has. */
   private value(key: string): Promise<unknown> {
-    // Neither a hit nor a read passes through an async function, which would be a good part of what it costs.
+    // Neither a hit nor a read passes through an async function: with one a hit took 1.5 times as long, and a read, of 100 at
+    // once, 1.2 times (medians of interleaved rounds of two builds).
     try {
       return this.copy(key) ?? this.read(key).then((record) => record?.value, rejecting(key));
     } catch (error) {
