@@ -41,6 +41,13 @@ export type {
   Serializer,
   WalkOptions,
 } from './redis-cache.options.js';
+export type {
+  CacheCallFailure,
+  CacheCallMessage,
+  CacheConnectionMessage,
+  CacheConnectionSource,
+  CacheSessionMessage,
+} from './redis-cache.diagnostics.js';
 export {
   getCacheStoreToken,
   getRedisConnectionToken,

@@ -122,7 +122,7 @@ export class RedisCacheRuntime {
       this.#keyRings.set(source, ring);
       return ring;
     };
-    return { warn: this.#warn, openKeys };
+    return { warn: this.#warn, openKeys, source: this.connection.source };
   }
 
   #locate<T>(action: () => T): T {

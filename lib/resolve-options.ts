@@ -20,6 +20,7 @@ import type { StoreSettings } from './store/store-settings.js';
 export interface StoreSurroundings {
   readonly warn: (message: string) => void;
   readonly openKeys: (source: EncryptionSource) => Promise<KeyRing>;
+  readonly source: StoreSettings['source'];
 }
 
 const DEFAULT_URL = 'redis://localhost:6379';
@@ -125,7 +126,7 @@ export async function resolveStore(
 async function resolve(
   options: CacheStoreOptions,
   root: RedisCacheModuleOptions,
-  { warn, openKeys }: StoreSurroundings,
+  { warn, openKeys, source }: StoreSurroundings,
 ): Promise<StoreSettings> {
   const { namespace, schema, onCorrupt = 'throw', sliding = false } = options;
   // Not with `??`: null is a mistake, not the wish for a default, least of all for no encryption.
@@ -171,6 +172,7 @@ async function resolve(
     nearCache: resolveNearCache(options.nearCache),
     keyRing,
     timeout: resolveTimeout(root),
+    source,
     warn,
   };
 }

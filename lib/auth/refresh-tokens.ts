@@ -3,6 +3,7 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { tellSession } from '../redis-cache.diagnostics.js';
 import { RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertText } from './arguments.js';
@@ -290,6 +291,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
 
   /** The one place where events begin. */
   #emit(event: RefreshEvent): void {
+    tellSession('refreshTokens', this.#store.namespace, event.type);
     this.#events.next(event);
   }
 }

@@ -2,6 +2,7 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { tellSession } from '../redis-cache.diagnostics.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertRegenerate, assertText } from './arguments.js';
 import { asTooManySessions } from './auth.errors.js';
@@ -290,6 +291,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
 
   /** The one place where events begin. */
   #emit(event: SessionEvent): void {
+    tellSession('sessions', this.#store.namespace, event.type);
     this.#events.next(event);
   }
 }

@@ -1,3 +1,5 @@
+import { areCallsObserved, currentCalls, onBehalfOf } from '../redis-cache.diagnostics.js';
+import type { CacheCallMessage } from '../redis-cache.diagnostics.js';
 import { nextTick, setImmediate } from '../redis-cache.timers.js';
 
 /** More keys are sent as several commands: one reply of a few hundred sessions neither blocks Redis nor our event loop. */
@@ -11,6 +13,8 @@ const SAME_DEADLINE = 5;
 interface Reader {
   readonly resolve: (bytes: Buffer | undefined) => void;
   readonly reject: (error: unknown) => void;
+  /** Those that it reads for; `undefined` if nobody listens. */
+  readonly calls: readonly CacheCallMessage[] | undefined;
 }
 
 interface Batch {
@@ -45,7 +49,7 @@ export class ReadBatcher {
     return new Promise((resolve, reject) => {
       const batch = this.batchFor(deadline);
       const { readers } = batch;
-      const reader = { resolve, reject };
+      const reader = { resolve, reject, calls: currentCalls() };
       const others = readers.get(key);
       if (others) others.push(reader);
       else {
@@ -87,8 +91,9 @@ export class ReadBatcher {
     this.batch = undefined;
     this.lastSize = readers.size;
     this.underWay += readers.size;
-    const fetched = this.fetch([...readers.keys()], deadline);
     const groups = [...readers.values()];
+    const fetch = () => this.fetch([...readers.keys()], deadline);
+    const fetched = areCallsObserved() ? onBehalfOf(callsOf(groups), readers.size, fetch) : fetch();
     const refuseAll = (error: unknown) => groups.forEach((group) => this.refuse(error, group));
     const giveAll = (found: readonly Fetched[]) => groups.forEach((group, i) => this.give(found[i], group));
     if (fetched instanceof Promise) fetched.then(giveAll, refuseAll);
@@ -118,4 +123,8 @@ export class ReadBatcher {
     this.isAnswering = true;
     nextTick(() => (this.isAnswering = false));
   }
+}
+
+function callsOf(groups: readonly Reader[][]): CacheCallMessage[] {
+  return groups.flat().flatMap(({ calls }) => calls ?? []);
 }

@@ -1,6 +1,8 @@
 import { BehaviorSubject, distinctUntilChanged } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
+import { tellConnection } from '../redis-cache.diagnostics.js';
+import type { CacheConnectionSource } from '../redis-cache.diagnostics.js';
 import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
 import type { ConnectionOptions } from './connection-options.js';
 import { InvalidationFeed } from './invalidation-feed.js';
@@ -64,6 +66,15 @@ export class RedisConnection {
   /** What the connection is doing now; see the table above. */
   get status(): ConnectionStatus {
     return this.statuses.value;
+  }
+
+  /** Where it leads to, for observers. @internal */
+  get source(): CacheConnectionSource {
+    const { name: connection = 'default', address } = this.#options;
+    const { path, endpoints, db: database } = address;
+    const [first] = endpoints;
+    if (path !== undefined) return { connection, address: path, database };
+    return { connection, ...(first && { address: first.host, port: first.port }), database };
   }
 
   /** Why Redis is, or last was, not ready; `undefined` if it has been ready ever since. Names the address, and shows no password. */
@@ -209,7 +220,12 @@ export class RedisConnection {
 
   #become(status: ConnectionStatus): void {
     if (status === 'ready') this.wasReady = true;
-    if (status !== this.status) this.statuses.next(status);
+    const { status: previous } = this;
+    if (status !== previous) {
+      const reason = status !== 'ready' && this.failure && { reason: this.failure.message };
+      tellConnection(() => ({ ...this.source, status, previous, ...reason }));
+      this.statuses.next(status);
+    }
     if (status === 'closed') this.statuses.complete();
   }
 

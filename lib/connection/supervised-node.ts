@@ -1,4 +1,5 @@
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
+import { countRetry } from '../redis-cache.diagnostics.js';
 import { delay, now } from '../redis-cache.timers.js';
 import { Backoff } from './backoff.js';
 import { describe } from './failures.js';
@@ -96,6 +97,7 @@ export class SupervisedNode implements Topology {
         if (!mayRepeat(error, call, this.#options.timeout, repeated)) throw error;
         repeated ||= error.outcome === 'unknown';
         await delay(pauseBefore(failures));
+        countRetry();
       }
     }
   }

@@ -1,3 +1,4 @@
+import { countMiss } from '../redis-cache.diagnostics.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { assertFunction } from './arguments.js';
 import type { Keyspace } from './keyspace.js';
@@ -25,6 +26,7 @@ export class Loads {
     const loaded = await this.flights.run(this.keyspace.locate(key), async (isCurrent) => {
       const found = await this.reads.read(key);
       if (found) return found.bytes;
+      countMiss();
       const value = await load();
       if (value === undefined) return undefined;
       const draft = await this.writes.draft(key, value, options);

@@ -80,6 +80,13 @@ export class Operations {
     this.loads = new Loads(keyspace, this.reads, this.writes, this.flights, deadline);
   }
 
+  /** Deletes records, by different keys; how many of them were there. */
+  async deleteRecords(keys: readonly string[]): Promise<number> {
+    const ids = keys.map((key) => this.keyspace.id(key));
+    const recordKeys = keys.map((key) => this.keyspace.locate(key));
+    return this.flights.around(recordKeys, () => this.removal.records(ids));
+  }
+
   /** Carries out a deletion of records that only Redis knows: afterwards there is neither a copy nor a load of any of them. */
   aroundAll<T>(deletion: () => Promise<T>): Promise<T> {
     // Also of what others deleted before: it is not found, and its invalidations may still be on the way.

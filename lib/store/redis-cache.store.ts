@@ -17,6 +17,8 @@ import { assertIterable } from './arguments.js';
 import { tracesCallers } from './caller-stack.js';
 import { touchTtl } from './expiry.js';
 import { Operations } from './operations.js';
+import type { StoreSettings } from './store-settings.js';
+import { tellsCalls } from './told-calls.js';
 import type { RecordChange } from './watches.js';
 
 /**
@@ -37,17 +39,19 @@ import type { RecordChange } from './watches.js';
  * const session = await this.sessions.get<Session>(id); // undefined: not logged in
  * ```
  */
+@tellsCalls
 @tracesCallers
 export class RedisCacheStore<Output = unknown, Input = Output> {
   /** The beginning of every key of this store in Redis, before a `:`. */
   readonly namespace: string;
+  /** @internal */ readonly source: StoreSettings['source'];
   readonly #of: Operations;
   /** @internal For the adapters of this package. */
   static readonly operationsOf = (store: RedisCacheStore): Operations => store.#of;
 
   /** The module makes stores; an application injects them. */
   constructor(operations: Operations) {
-    this.namespace = operations.settings.namespace;
+    ({ namespace: this.namespace, source: this.source } = operations.settings);
     this.#of = operations;
   }
 
@@ -190,7 +194,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Deletes a record; `true`: it was there. @example `await sessions.delete(id) // logout` */
   async delete(key: string): Promise<boolean> {
-    return (await this.deleteMany([key])) === 1;
+    return (await this.#of.deleteRecords([key])) === 1;
   }
 
   /**
@@ -210,9 +214,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Deletes records; the number of those that were there. Not one atomic step: as with `putMany`, some may be gone when it rejects. @example `await store.deleteMany(['a', 'b']) // 2` */
   async deleteMany(keys: Iterable<string>): Promise<number> {
     assertIterable('keys', keys);
-    const distinct = [...new Set(keys)];
-    const ids = distinct.map((key) => this.#of.keyspace.id(key));
-    return this.#of.flights.around(distinct.map(this.#locate), () => this.#of.removal.records(ids));
+    return this.#of.deleteRecords([...new Set(keys)]);
   }
 
   /**
@@ -274,7 +276,6 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /**
    * Deletes every record and counter of this namespace, and nothing else; with `tag` the records that have it; with `prefix` the records
    * and, except where keys are hashed, the counters whose keys begin with it. The number of records.
-   *
    * @example `await store.clear()`
    */
   async clear(options?: ScanOptions): Promise<number> {
@@ -285,7 +286,6 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * A store within this one, for a tenant or a module: its keys, tags and counters lie below `<name>:` (1 to 64 of
    * `A-Z a-z 0-9 . _ -`), with the same connection, options and near cache. This store sees and clears them, as records whose keys begin
    * with `<name>:`; where keys are hashed it lists and clears them, but cannot `get` them. It costs nothing to make.
-   *
    * @example `const sessions = store.scope(tenantId)`
    */
   scope(name: string): RedisCacheStore<Output, Input> {

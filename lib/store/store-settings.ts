@@ -1,4 +1,5 @@
 import type { CodecSettings } from '../record/codec.js';
+import type { CacheConnectionSource } from '../redis-cache.diagnostics.js';
 import type { KeyRing } from '../record/key-ring.js';
 
 /** A store's options after validation, with those of `forRoot` that concern every store. */
@@ -16,6 +17,8 @@ export interface StoreSettings extends CodecSettings {
     | undefined;
   readonly keyRing?: KeyRing | undefined;
   readonly hashKeys: boolean;
+  /** Where its records are, for observers. */
+  readonly source: CacheConnectionSource;
   /** The whole of one call, in ms. */
   readonly timeout: number;
 }

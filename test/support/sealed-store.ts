@@ -12,7 +12,8 @@ export class Shelf {
   async open(options: RedisCacheModuleOptions): Promise<RedisCacheStore> {
     const warn = (message: string) => void this.warnings.push(message);
     const openKeys = (source: Parameters<typeof KeyRing.open>[0]) => KeyRing.open(source, warn);
-    const settings = await resolveDefaultStore({ url: 'memory:', ...options }, { warn, openKeys });
+    const source = { connection: 'default', database: 0 };
+    const settings = await resolveDefaultStore({ url: 'memory:', ...options }, { warn, openKeys, source });
     return new RedisCacheStore(Operations.open(settings, this.backend));
   }
 

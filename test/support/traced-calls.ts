@@ -65,7 +65,10 @@ async function within(kind: Kind, action: (app: INestApplicationContext) => Prom
 /** Every method of a store. */
 export async function everyMethod(kind: Kind): Promise<Observation> {
   await within(kind, async (app) => {
-    for (const [, call] of everyCall(app.get(RedisCacheStore))) await asRequest(call);
+    const store = app.get(RedisCacheStore);
+    const watching = kind.nearCache === true ? store.watch(KEY).subscribe() : undefined;
+    for (const [, call] of everyCall(store)) await asRequest(call);
+    watching?.unsubscribe();
   });
   return observation();
 }

@@ -2,17 +2,28 @@ import ts from 'typescript';
 import { type Import, nodesOf, readSources, type Source } from '../support/sources.js';
 
 type Floor =
-  'face' | 'store' | 'record' | 'backend' | 'connection' | 'ioredis' | 'options' | 'timers' | 'duration' | 'errors';
+  | 'face'
+  | 'store'
+  | 'record'
+  | 'backend'
+  | 'connection'
+  | 'ioredis'
+  | 'options'
+  | 'diagnostics'
+  | 'timers'
+  | 'duration'
+  | 'errors';
 
 /** What each floor may import besides itself. The face is where everything meets; errors stand on nothing. */
 const BELOW: Record<Floor, readonly Floor[]> = {
-  face: ['store', 'record', 'backend', 'connection', 'options', 'timers', 'duration', 'errors'],
-  store: ['record', 'backend', 'options', 'timers', 'duration', 'errors'],
-  record: ['options', 'timers', 'duration', 'errors'],
-  backend: ['record', 'connection', 'options', 'timers', 'duration', 'errors'],
-  connection: ['ioredis', 'options', 'timers', 'duration', 'errors'],
+  face: ['store', 'record', 'backend', 'connection', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
+  store: ['record', 'backend', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
+  record: ['options', 'diagnostics', 'timers', 'duration', 'errors'],
+  backend: ['record', 'connection', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
+  connection: ['ioredis', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
   ioredis: ['timers', 'errors'],
   options: ['duration', 'errors'],
+  diagnostics: ['errors'],
   timers: [],
   duration: ['errors'],
   errors: [],
@@ -108,13 +119,13 @@ describe('the house', () => {
 });
 
 function floorOf(path: string): Floor | undefined {
-  const leaf = /^lib\/redis-(?:cache|connection)\.(options|timers|duration|errors)\.ts$/.exec(path)?.[1];
+  const leaf = /^lib\/redis-(?:cache|connection)\.(options|diagnostics|timers|duration|errors)\.ts$/.exec(path)?.[1];
   const folder = /^lib\/(store|record|backend|connection|ioredis)\//.exec(path)?.[1];
   return ((leaf ?? folder) as Floor | undefined) ?? (isFaceFile(path) ? 'face' : undefined);
 }
 
 function isFaceFile(path: string): boolean {
-  return /^lib\/((health|auth|testing|better-auth|express-session|keyv|throttler)\/)?[^/]+\.ts$/.test(path);
+  return /^lib\/((health|auth|testing|better-auth|express-session|keyv|opentelemetry|throttler)\/)?[^/]+\.ts$/.test(path);
 }
 
 function importsWhere(isBad: (source: Source, found: Import) => boolean): string[] {

@@ -1,4 +1,5 @@
 import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../../redis-cache.errors.js';
+import { countRetry } from '../../redis-cache.diagnostics.js';
 import { delay, now } from '../../redis-cache.timers.js';
 import { Backoff } from '../backoff.js';
 import { bounded } from '../bounded.js';
@@ -111,6 +112,7 @@ export class ClusterTopology implements Topology {
             throw error;
           repeated ||= isUnavailable && error.outcome === 'unknown';
           await delay(pauseBefore(failures));
+          countRetry();
           continue;
         }
         if (now() >= call.deadline) throw error;

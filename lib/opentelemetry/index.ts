@@ -1,0 +1,2 @@
+export { RedisCacheInstrumentation } from './instrumentation.js';
+export { RedisCacheTelemetryModule } from './telemetry.module.js';

@@ -1,0 +1,156 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ChannelListener } from 'node:diagnostics_channel';
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
+import type { Attributes, Counter, Gauge, Histogram, Span, UpDownCounter } from '@opentelemetry/api';
+import { InstrumentationBase } from '@opentelemetry/instrumentation';
+import type { InstrumentationConfig } from '@opentelemetry/instrumentation';
+import { now } from '../redis-cache.timers.js';
+import { CALLS, CONNECTIONS, SESSIONS } from '../redis-cache.diagnostics.js';
+import type {
+  CacheCallMessage,
+  CacheConnectionMessage,
+  CacheConnectionSource,
+  CacheSessionMessage,
+} from '../redis-cache.diagnostics.js';
+import { ATTRIBUTES, DURATION_BUCKETS, METRICS, SCOPE } from './names.js';
+
+interface Instruments {
+  readonly duration: Histogram;
+  readonly reads: Counter;
+  readonly waiting: UpDownCounter;
+  readonly retries: Counter;
+  readonly ready: Gauge;
+  readonly changes: Counter;
+  readonly sessions: Counter;
+}
+
+/** A call that has not settled: its span, and when it began, by the monotonic clock. */
+interface Running {
+  readonly span: Span;
+  readonly since: number;
+}
+
+type Subscriptions = { readonly name: string; readonly listener: ChannelListener }[];
+
+/**
+ * Spans and metrics of stores, connections and the services of `/auth`, by OpenTelemetry's semantic conventions for database clients.
+ * Each call of a store is a span of its own, below the active one; a span never has a query text. Needs `@opentelemetry/api` and
+ * `@opentelemetry/instrumentation`. Make it before the application, whose first connection it otherwise misses.
+ *
+ * @example
+ * ```ts
+ * registerInstrumentations({ instrumentations: [new RedisCacheInstrumentation()] });
+ * ```
+ */
+export class RedisCacheInstrumentation extends InstrumentationBase {
+  // Assigned by the methods, which the constructor of the base class calls already.
+  declare private subscriptions: Subscriptions | undefined;
+  declare private instruments: Instruments;
+
+  constructor(config: InstrumentationConfig = {}) {
+    super(SCOPE, '0.1.0', config);
+  }
+
+  /** Begins to listen. Listening twice makes no second span. */
+  override enable(): void {
+    if (this.subscriptions) return;
+    const running = new WeakMap<CacheCallMessage, Running>();
+    const on = <Message>(name: string, listen: (message: Message) => void) => ({
+      name,
+      listener: (message: unknown) => listen(message as Message),
+    });
+    this.subscriptions = [
+      on<CacheCallMessage>(`tracing:${CALLS}:start`, (call) => running.set(call, this.begin(call))),
+      on<CacheCallMessage>(`tracing:${CALLS}:asyncEnd`, (call) => {
+        const begun = running.get(call);
+        if (begun) this.end(call, begun);
+      }),
+      on<CacheConnectionMessage>(CONNECTIONS, (change) => this.changed(change)),
+      on<CacheSessionMessage>(SESSIONS, ({ service, namespace, type }) =>
+        this.instruments.sessions.add(1, {
+          [ATTRIBUTES.service]: service,
+          [ATTRIBUTES.namespace]: namespace,
+          [ATTRIBUTES.event]: type,
+        }),
+      ),
+    ];
+    for (const { name, listener } of this.subscriptions) subscribe(name, listener);
+  }
+
+  /** Stops listening. Spans that have begun are not ended. */
+  override disable(): void {
+    for (const { name, listener } of this.subscriptions ?? []) unsubscribe(name, listener);
+    this.subscriptions = undefined;
+  }
+
+  /** Nothing is patched: the package tells of itself. */
+  protected override init(): void {}
+
+  override _updateMetricInstruments(): void {
+    const { meter } = this;
+    const made = ([name, unit, description]: readonly [string, string, string]) =>
+      [name, { unit, description }] as const;
+    const [name, options] = made(METRICS.duration);
+    this.instruments = {
+      duration: meter.createHistogram(name, { ...options, advice: { explicitBucketBoundaries: DURATION_BUCKETS } }),
+      reads: meter.createCounter(...made(METRICS.reads)),
+      waiting: meter.createUpDownCounter(...made(METRICS.waiting)),
+      retries: meter.createCounter(...made(METRICS.retries)),
+      ready: meter.createGauge(...made(METRICS.ready)),
+      changes: meter.createCounter(...made(METRICS.changes)),
+      sessions: meter.createCounter(...made(METRICS.sessions)),
+    };
+  }
+
+  private begin(call: CacheCallMessage): Running {
+    const attributes = attributesOf(call);
+    this.instruments.waiting.add(1, ofStore(call));
+    const name = `${call.operation} ${call.namespace}`;
+    return { span: this.tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }), since: now() };
+  }
+
+  private end(call: CacheCallMessage, { span, since }: Running): void {
+    const attributes = { ...attributesOf(call), ...attributesOfFailure(call) };
+    const { duration, reads, waiting, retries } = this.instruments;
+    duration.record((now() - since) / 1000, attributes);
+    waiting.add(-1, ofStore(call));
+    if (call.hits > 0) reads.add(call.hits, { ...ofStore(call), [ATTRIBUTES.result]: 'hit' });
+    if (call.misses > 0) reads.add(call.misses, { ...ofStore(call), [ATTRIBUTES.result]: 'miss' });
+    if (call.retries > 0) retries.add(call.retries, ofStore(call));
+    span.setAttributes(attributesOfFailure(call));
+    if (call.batchSize > 1) span.setAttribute(ATTRIBUTES.batchSize, call.batchSize);
+    if (call.retries > 0) span.setAttribute(ATTRIBUTES.retries, call.retries);
+    if (call.failure) span.setStatus({ code: SpanStatusCode.ERROR, message: call.failure.code });
+    span.end();
+  }
+
+  private changed({ connection, status }: CacheConnectionMessage): void {
+    const of = { [ATTRIBUTES.connection]: connection };
+    this.instruments.ready.record(status === 'ready' ? 1 : 0, of);
+    this.instruments.changes.add(1, { ...of, [ATTRIBUTES.status]: status });
+  }
+}
+
+function ofStore({ namespace, connection }: CacheCallMessage): Attributes {
+  return { [ATTRIBUTES.namespace]: namespace, [ATTRIBUTES.connection]: connection };
+}
+
+function attributesOf(call: CacheCallMessage & CacheConnectionSource): Attributes {
+  return {
+    [ATTRIBUTES.system]: 'redis',
+    [ATTRIBUTES.operation]: call.operation,
+    [ATTRIBUTES.database]: String(call.database),
+    ...(call.address !== undefined && { [ATTRIBUTES.address]: call.address }),
+    ...(call.port !== undefined && { [ATTRIBUTES.port]: call.port }),
+    ...ofStore(call),
+  };
+}
+
+function attributesOfFailure({ failure }: CacheCallMessage): Attributes {
+  if (!failure) return {};
+  const { code, reason, reply } = failure;
+  return {
+    [ATTRIBUTES.error]: reply ?? (reason === undefined ? code : `${code}.${reason}`),
+    ...(reply !== undefined && { [ATTRIBUTES.reply]: reply }),
+  };
+}

@@ -1,0 +1,169 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { channel, tracingChannel } from 'node:diagnostics_channel';
+import { CacheCommandError, CacheUnavailableError, RedisCacheError } from './redis-cache.errors.js';
+
+/*
+ * What an observer of this process can listen to, by node:diagnostics_channel. No message holds a key, a tag, a value, a subject or a
+ * password. Nothing is made up while nobody listens.
+ */
+
+/** Which Redis a message is about. */
+export interface CacheConnectionSource {
+  /** The `name` in `forRoot`; `default` without one. */
+  readonly connection: string;
+  /** The host of the url, or the path of a socket; of Sentinel and Cluster the first one. Absent for `memory:`. */
+  readonly address?: string;
+  readonly port?: number;
+  /** The number of the database. */
+  readonly database: number;
+}
+
+/** Why a call rejected. */
+export interface CacheCallFailure {
+  /** The `code` of a RedisCacheError; `OTHER`: an error of the application's own, from a callback or a schema. */
+  readonly code: string;
+  /** Of a CacheUnavailableError. */
+  readonly reason?: string;
+  /** Of a CacheUnavailableError: whether the call has an effect. */
+  readonly outcome?: string;
+  /** Of a CacheCommandError. */
+  readonly reply?: string;
+}
+
+/**
+ * One call of a method of a store: the message of `tracing:nestjs-redis-cache-store:call:*`. One object from `start` to `asyncEnd`;
+ * what is not `readonly` is complete at `asyncStart`.
+ */
+export interface CacheCallMessage extends CacheConnectionSource {
+  /** The name of the method. */
+  readonly operation: string;
+  /** Of the store; that of its parent for a scope. */
+  readonly namespace: string;
+  /** Records that were found, by `get`, `getMany`, `take`, `inspect`, `has` and `ttl`; by `getOrPut`: nothing was loaded. */
+  hits: number;
+  /** Records that were not found; by `getOrPut`: its `load` ran. */
+  misses: number;
+  /** How many commands were sent again, those included that the call shared with others. */
+  retries: number;
+  /** Of a read that shared a command with others: the number of keys. 0: it had its own. */
+  batchSize: number;
+  /** Absent: the call resolved. */
+  failure?: CacheCallFailure;
+}
+
+/** A change of `RedisConnection.status`: the message of `nestjs-redis-cache-store:connection`. */
+export interface CacheConnectionMessage extends CacheConnectionSource {
+  readonly status: string;
+  readonly previous: string;
+  /** Why Redis is not ready, as in `RedisConnection.lastError`. */
+  readonly reason?: string;
+}
+
+/** The message of `nestjs-redis-cache-store:session`: what `events$` of a service of `/auth` tells, without whose it is. */
+export interface CacheSessionMessage {
+  readonly service: 'sessions' | 'refreshTokens';
+  readonly namespace: string;
+  readonly type: string;
+}
+
+/** The names of the channels. */
+export const CALLS = 'nestjs-redis-cache-store:call';
+export const CONNECTIONS = 'nestjs-redis-cache-store:connection';
+export const SESSIONS = 'nestjs-redis-cache-store:session';
+
+const calls = tracingChannel<unknown, CacheCallMessage>(CALLS) as ReturnType<
+  typeof tracingChannel<unknown, CacheCallMessage>
+> & { readonly hasSubscribers: boolean }; // which the types of Node 20 do not know
+const connections = channel(CONNECTIONS);
+const sessions = channel(SESSIONS);
+
+/** Tells of a change, which is made up only if somebody listens. */
+export function tellConnection(change: () => CacheConnectionMessage): void {
+  if (connections.hasSubscribers) connections.publish(change());
+}
+
+/** As `tellConnection`. */
+export function tellSession(service: CacheSessionMessage['service'], namespace: string, type: string): void {
+  if (sessions.hasSubscribers) sessions.publish({ service, namespace, type } satisfies CacheSessionMessage);
+}
+
+/** The calls that something is being done for: one, or all that share a command. */
+const current = new AsyncLocalStorage<readonly CacheCallMessage[]>();
+
+/** Whether anybody listens to calls. */
+export function areCallsObserved(): boolean {
+  return calls.hasSubscribers;
+}
+
+/** The calls that something is being done for; `undefined` if nobody has listened. */
+export function currentCalls(): readonly CacheCallMessage[] | undefined {
+  return current.getStore();
+}
+
+/** Sends what several calls share, for all of them. */
+export function onBehalfOf<T>(sharing: readonly CacheCallMessage[], batchSize: number, send: () => T): T {
+  for (const call of sharing) call.batchSize = batchSize;
+  return current.run(sharing, send);
+}
+
+/** A command is sent again. */
+export function countRetry(): void {
+  for (const call of current.getStore() ?? []) call.retries++;
+}
+
+/** A call did not find its record. */
+export function countMiss(): void {
+  for (const call of current.getStore() ?? []) call.misses++;
+}
+
+/** A call from its beginning to its end. The promise that is given is the one of `run`. */
+export function observeCall<T>(call: CacheCallMessage, run: () => Promise<T>, count: (value: T) => void): Promise<T> {
+  return calls.start.runStores(call, () => {
+    const result = current.run([call], run);
+    calls.end.publish(call);
+    const succeed = (value: T) => {
+      count(value);
+      settle(call);
+    };
+    result.then(succeed, (error: unknown) => settle(call, error));
+    return result;
+  });
+}
+
+/** A walk, from its first step to its last one. The time that the caller takes for each step is part of it. */
+export async function* observeWalk<T>(call: CacheCallMessage, walk: () => AsyncIterable<T>): AsyncGenerator<T> {
+  const steps = calls.start.runStores(call, () => walk()[Symbol.asyncIterator]());
+  calls.end.publish(call);
+  let failure: unknown;
+  try {
+    for (;;) {
+      const step = await current.run([call], () => steps.next());
+      if (step.done) return;
+      yield step.value;
+    }
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    await steps.return?.();
+    settle(call, failure);
+  }
+}
+
+function settle(call: CacheCallMessage, error?: unknown): void {
+  if (error !== undefined) {
+    call.failure = failureOf(error);
+    calls.error.publish(call);
+  }
+  calls.asyncStart.publish(call);
+  calls.asyncEnd.publish(call);
+}
+
+/** The error itself is not told: what an application throws may show anything. */
+function failureOf(error: unknown): CacheCallFailure {
+  if (!(error instanceof RedisCacheError)) return { code: 'OTHER' };
+  if (error instanceof CacheUnavailableError) {
+    return { code: error.code, reason: error.reason, outcome: error.outcome };
+  }
+  return error instanceof CacheCommandError ? { code: error.code, reply: error.reply } : { code: error.code };
+}

@@ -1,0 +1,186 @@
+import { subscribe, tracingChannel, unsubscribe, channel } from 'node:diagnostics_channel';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  CacheArgumentError,
+  type CacheCallMessage,
+  type CacheConnectionMessage,
+  type CacheSessionMessage,
+} from 'nestjs-redis-cache-store';
+import { AuthStage } from '../auth/auth-stage.js';
+import { CacheApp } from '../support/cache-app.js';
+import { everyCall, expectSecret, KEY, TAG, VALUE } from '../support/canaries.js';
+import { TcpProxy } from '../support/proxy.js';
+import { reasonOf } from '../support/reason-of.js';
+import { Stage } from '../support/stage.js';
+
+const CALLS = 'nestjs-redis-cache-store:call';
+const EVENTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const;
+
+/** Listens until it is stopped. */
+class Listener {
+  readonly events: [event: string, message: CacheCallMessage][] = [];
+  private readonly undo: (() => void)[] = [];
+
+  constructor() {
+    for (const event of EVENTS) {
+      this.on<CacheCallMessage>(`tracing:${CALLS}:${event}`, (message) => this.events.push([event, message]));
+    }
+  }
+
+  on<Message>(name: string, tell: (message: Message) => void): void {
+    const listener = (message: unknown) => tell(message as Message);
+    subscribe(name, listener);
+    this.undo.push(() => void unsubscribe(name, listener));
+  }
+
+  /** The calls that are over. */
+  get calls(): CacheCallMessage[] {
+    return this.events.flatMap(([event, call]) => (event === 'asyncEnd' ? [call] : []));
+  }
+
+  stop(): void {
+    for (const undo of this.undo.splice(0)) undo();
+  }
+}
+
+describe('the channels of node:diagnostics_channel', () => {
+  let listener: Listener;
+  let stage: Stage;
+  beforeAll(async () => (stage = await Stage.redis()));
+  beforeEach(() => (listener = new Listener()));
+  afterEach(async () => {
+    listener.stop();
+    await stage.clean();
+  });
+  afterAll(() => stage?.stop());
+
+  it.each([{}, { nearCache: true }, { sliding: true }])(
+    'tell each call of a method once, from start to end, with no secret (%j)',
+    async (options) => {
+      const store = await stage.open({ ttl: '1h', ...options });
+      for (const [name, call] of everyCall(store)) {
+        listener.events.length = 0;
+        await call();
+        const operation = name === 'scope' ? 'put' : name.split(' ', 1)[0];
+        expect(listener.events.map(([event, message]) => [event, message.operation])).toEqual(
+          ['start', 'end', 'asyncStart', 'asyncEnd'].map((event) => [event, operation]),
+        );
+        const [message] = listener.calls;
+        expect(message).toMatchObject({ namespace: store.namespace, connection: 'default', database: 0 });
+        expect(message).toMatchObject({ address: '127.0.0.1', port: stage.server.port });
+        expectSecret(message);
+      }
+    },
+  );
+
+  it('tell hits and misses', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    await store.put('a', 1);
+    const counted = async (call: () => Promise<unknown>) => {
+      listener.events.length = 0;
+      await call();
+      const [last] = listener.calls;
+      return [last?.hits, last?.misses];
+    };
+    expect(await counted(() => store.get('a'))).toEqual([1, 0]);
+    expect(await counted(() => store.get('b'))).toEqual([0, 1]);
+    expect(await counted(() => store.get('a', { touch: true }))).toEqual([1, 0]);
+    expect(await counted(() => store.getMany(['a', 'b', 'c']))).toEqual([1, 2]);
+    expect(await counted(() => store.has('a'))).toEqual([1, 0]);
+    expect(await counted(() => store.has('b'))).toEqual([0, 1]);
+    expect(await counted(() => store.ttl('b'))).toEqual([0, 1]);
+    expect(await counted(() => store.inspect('a'))).toEqual([1, 0]);
+    expect(await counted(() => store.getOrPut('a', () => 2))).toEqual([1, 0]);
+    expect(await counted(() => store.getOrPut('d', () => 2))).toEqual([0, 1]);
+    expect(await counted(() => store.take('a'))).toEqual([1, 0]);
+    expect(await counted(() => store.put('a', 1))).toEqual([0, 0]);
+  });
+
+  it('tell how many keys shared a command, each call for itself', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    await Promise.all([store.get('a'), store.get('b'), store.get('b'), store.get('c')]);
+    await store.get('a');
+    await store.get('a');
+    const sizes = listener.calls.map(({ batchSize }) => batchSize);
+    expect(sizes).toEqual([3, 3, 3, 3, expect.any(Number), 1]);
+  });
+
+  it('tell why a call failed, and not the error itself', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    await store.put('a', 1);
+    await stage.server.cli('RPUSH', `${store.namespace}:list`, 'x');
+    listener.events.length = 0;
+    const fail = () => Promise.reject(new Error(VALUE));
+    expect(await reasonOf(store.get(''))).toBeInstanceOf(CacheArgumentError);
+    await reasonOf(store.get('list'));
+    await reasonOf(store.update('a', fail));
+    expect(listener.calls.map(({ failure }) => failure)).toEqual([
+      { code: 'CACHE_ARGUMENT' },
+      { code: 'CACHE_COMMAND', reply: 'WRONGTYPE' },
+      { code: 'OTHER' },
+    ]);
+    expect(listener.events.filter(([event]) => event === 'error')).toHaveLength(3);
+    expectSecret(listener.events);
+  });
+
+  it('tell reads that are sent again, and changes of the status of a connection', async () => {
+    const proxy = await TcpProxy.start(stage.server);
+    const changes: CacheConnectionMessage[] = [];
+    listener.on<CacheConnectionMessage>('nestjs-redis-cache-store:connection', (message) => changes.push(message));
+    const app = await CacheApp.start({ url: proxy.url, ttl: '1h', timeout: '40s' });
+    try {
+      await app.store.get('a');
+      await app.store.get('a');
+      listener.events.length = 0;
+      proxy.stallReplies();
+      const reading = Promise.all([app.store.get('a'), app.store.get('b')]);
+      await sleep(100); // they are written by now, or are sent once
+      proxy.endConnections();
+      await proxy.resume();
+      await reading;
+    } finally {
+      await app.close();
+      await proxy.stop();
+    }
+    const at = { connection: 'default', address: '127.0.0.1', port: Number(new URL(proxy.url).port), database: 0 };
+    expect(changes).toEqual([
+      { ...at, previous: 'connecting', status: 'ready' },
+      { ...at, previous: 'ready', status: 'down', reason: expect.any(String) as string },
+      { ...at, previous: 'down', status: 'ready' },
+      { ...at, previous: 'ready', status: 'closed' },
+    ]);
+    expect(listener.calls.map(({ retries }) => retries > 0)).toEqual([true, true]);
+  });
+
+  it('tell the events of sessions and refresh tokens, without whose they are', async () => {
+    const told: CacheSessionMessage[] = [];
+    listener.on<CacheSessionMessage>('nestjs-redis-cache-store:session', (message) => told.push(message));
+    const auth = new AuthStage(stage);
+    try {
+      const sessions = await auth.sessions({ namespace: 'session' });
+      await sessions.create(TAG, { [VALUE]: KEY });
+      await sessions.revokeAll(TAG);
+      const tokens = await auth.refreshTokens({ namespace: 'refresh' });
+      await tokens.rotate(await tokens.issue(TAG, KEY));
+      expect(told).toEqual([
+        { service: 'sessions', namespace: 'session', type: 'created' },
+        { service: 'sessions', namespace: 'session', type: 'revoked' },
+        { service: 'refreshTokens', namespace: 'refresh', type: 'issued' },
+        { service: 'refreshTokens', namespace: 'refresh', type: 'rotated' },
+      ]);
+    } finally {
+      await auth.clean();
+    }
+  });
+
+  it('leave nothing behind when the last listener has gone', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    await store.get('a');
+    const before = listener.events.length;
+    listener.stop();
+    for (const [, call] of everyCall(store)) await call();
+    expect(listener.events).toHaveLength(before);
+    expect(EVENTS.filter((event) => channel(`tracing:${CALLS}:${event}`).hasSubscribers)).toEqual([]);
+    expect(tracingChannel(CALLS)).toMatchObject({ hasSubscribers: false });
+  });
+});
