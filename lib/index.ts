@@ -46,6 +46,7 @@ export type {
   CacheCallMessage,
   CacheConnectionMessage,
   CacheConnectionSource,
+  CacheNearMessage,
   CacheSessionMessage,
 } from './redis-cache.diagnostics.js';
 export {

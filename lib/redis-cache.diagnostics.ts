@@ -66,9 +66,27 @@ export interface CacheSessionMessage {
   readonly type: string;
 }
 
+/** Something happened to the local copies of records: the message of `nestjs-redis-cache-store:near-cache`. */
+export type CacheNearMessage =
+  | (CacheConnectionSource & {
+      /** A copy was kept, was given up for others, or was forgotten because its record changed. */
+      readonly event: 'fill' | 'eviction' | 'invalidation';
+      readonly namespace: string;
+      /** How many copies the store has now. */
+      readonly entries: number;
+      /** How many bytes the copies of this process have now that share a `maxBytes`. */
+      readonly bytes: number;
+    })
+  | (CacheConnectionSource & {
+      /** Redis tells of changes again, or does not: nothing is served from copies that it would have to tell about. */
+      readonly event: 'feed-up' | 'feed-down';
+      readonly reason?: string;
+    });
+
 /** The names of the channels. */
 export const CALLS = 'nestjs-redis-cache-store:call';
 export const CONNECTIONS = 'nestjs-redis-cache-store:connection';
+export const NEAR_CACHES = 'nestjs-redis-cache-store:near-cache';
 export const SESSIONS = 'nestjs-redis-cache-store:session';
 
 const calls = tracingChannel<unknown, CacheCallMessage>(CALLS) as ReturnType<
@@ -76,10 +94,16 @@ const calls = tracingChannel<unknown, CacheCallMessage>(CALLS) as ReturnType<
 > & { readonly hasSubscribers: boolean }; // which the types of Node 20 do not know
 const connections = channel(CONNECTIONS);
 const sessions = channel(SESSIONS);
+const nearCaches = channel(NEAR_CACHES);
 
 /** Tells of a change, which is made up only if somebody listens. */
 export function tellConnection(change: () => CacheConnectionMessage): void {
   if (connections.hasSubscribers) connections.publish(change());
+}
+
+/** As `tellConnection`. */
+export function tellNearCache(message: () => CacheNearMessage): void {
+  if (nearCaches.hasSubscribers) nearCaches.publish(message());
 }
 
 /** As `tellConnection`. */

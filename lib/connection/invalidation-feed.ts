@@ -17,6 +17,7 @@ interface Followed {
  */
 export class InvalidationFeed {
   readonly #warn: (message: string) => void;
+  readonly #tell: (event: 'feed-up' | 'feed-down', reason?: string) => void;
   /** Who keeps copies, by namespace. */
   readonly #copies = new Map<string, Set<LocalCopies>>();
   readonly #followed = new Map<Sender, Followed>();
@@ -25,8 +26,12 @@ export class InvalidationFeed {
   /** Why there are no copies of what is on a server, by its name. */
   readonly #problems = new Map<string, string>();
 
-  constructor(warn: (message: string) => void) {
+  constructor(
+    warn: (message: string) => void,
+    tell: (event: 'feed-up' | 'feed-down', reason?: string) => void = () => {},
+  ) {
     this.#warn = warn;
+    this.#tell = tell;
   }
 
   /** @param prefix - what the keys of the records begin with */
@@ -104,7 +109,11 @@ export class InvalidationFeed {
   }
 
   #report(server: string, problem: string | undefined): void {
-    if (problem === undefined) return void this.#problems.delete(server);
+    if (problem === undefined) {
+      if (this.#problems.delete(server) && this.#problems.size === 0) this.#tell('feed-up');
+      return;
+    }
+    if (this.#problems.size === 0) this.#tell('feed-down', problem);
     const isKnown = [...this.#problems.values()].includes(problem);
     this.#problems.set(server, problem);
     if (!isKnown) this.#warn(`the near cache is bypassed: ${problem}`);

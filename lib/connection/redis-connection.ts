@@ -1,7 +1,7 @@
 import { BehaviorSubject, distinctUntilChanged } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
-import { tellConnection } from '../redis-cache.diagnostics.js';
+import { tellConnection, tellNearCache } from '../redis-cache.diagnostics.js';
 import type { CacheConnectionSource } from '../redis-cache.diagnostics.js';
 import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
 import type { ConnectionOptions } from './connection-options.js';
@@ -58,7 +58,9 @@ export class RedisConnection {
   /** The module makes connections; an application injects them. */
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.feed = new InvalidationFeed(options.warn);
+    this.feed = new InvalidationFeed(options.warn, (event, reason) =>
+      tellNearCache(() => ({ ...this.source, event, ...(reason !== undefined && { reason }) })),
+    );
     this.status$ = this.statuses.pipe(distinctUntilChanged());
     if (options.address.kind !== 'memory') this.#topology = createTopology(options, this.clock, () => this.#changed());
   }

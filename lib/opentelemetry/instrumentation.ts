@@ -5,11 +5,12 @@ import type { Attributes, Counter, Gauge, Histogram, Span, UpDownCounter } from 
 import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import type { InstrumentationConfig } from '@opentelemetry/instrumentation';
 import { now } from '../redis-cache.timers.js';
-import { CALLS, CONNECTIONS, SESSIONS } from '../redis-cache.diagnostics.js';
+import { CALLS, CONNECTIONS, NEAR_CACHES, SESSIONS } from '../redis-cache.diagnostics.js';
 import type {
   CacheCallMessage,
   CacheConnectionMessage,
   CacheConnectionSource,
+  CacheNearMessage,
   CacheSessionMessage,
 } from '../redis-cache.diagnostics.js';
 import { ATTRIBUTES, DURATION_BUCKETS, METRICS, SCOPE } from './names.js';
@@ -21,6 +22,10 @@ interface Instruments {
   readonly retries: Counter;
   readonly ready: Gauge;
   readonly changes: Counter;
+  readonly copies: Counter;
+  readonly entries: Gauge;
+  readonly bytes: Gauge;
+  readonly feed: Gauge;
   readonly sessions: Counter;
 }
 
@@ -66,6 +71,7 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
         if (begun) this.end(call, begun);
       }),
       on<CacheConnectionMessage>(CONNECTIONS, (change) => this.changed(change)),
+      on<CacheNearMessage>(NEAR_CACHES, (message) => this.near(message)),
       on<CacheSessionMessage>(SESSIONS, ({ service, namespace, type }) =>
         this.instruments.sessions.add(1, {
           [ATTRIBUTES.service]: service,
@@ -98,6 +104,10 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
       retries: meter.createCounter(...made(METRICS.retries)),
       ready: meter.createGauge(...made(METRICS.ready)),
       changes: meter.createCounter(...made(METRICS.changes)),
+      copies: meter.createCounter(...made(METRICS.copies)),
+      entries: meter.createGauge(...made(METRICS.entries)),
+      bytes: meter.createGauge(...made(METRICS.bytes)),
+      feed: meter.createGauge(...made(METRICS.feed)),
       sessions: meter.createCounter(...made(METRICS.sessions)),
     };
   }
@@ -129,9 +139,25 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
     this.instruments.ready.record(status === 'ready' ? 1 : 0, of);
     this.instruments.changes.add(1, { ...of, [ATTRIBUTES.status]: status });
   }
+
+  private near(message: CacheNearMessage): void {
+    const { copies, entries, bytes, feed } = this.instruments;
+    switch (message.event) {
+      case 'feed-up':
+      case 'feed-down':
+        feed.record(message.event === 'feed-up' ? 1 : 0, { [ATTRIBUTES.connection]: message.connection });
+        break;
+      case 'fill':
+      case 'eviction':
+      case 'invalidation':
+        copies.add(1, { ...ofStore(message), [ATTRIBUTES.event]: message.event });
+        entries.record(message.entries, ofStore(message));
+        bytes.record(message.bytes, ofStore(message));
+    }
+  }
 }
 
-function ofStore({ namespace, connection }: CacheCallMessage): Attributes {
+function ofStore({ namespace, connection }: Pick<CacheCallMessage, 'namespace' | 'connection'>): Attributes {
   return { [ATTRIBUTES.namespace]: namespace, [ATTRIBUTES.connection]: connection };
 }
 

@@ -15,6 +15,11 @@ export class CopyBudget {
 
   constructor(private readonly maxBytes: number) {}
 
+  /** How many are used. */
+  get bytes(): number {
+    return this.used;
+  }
+
   /** Whether there is room for a copy, once others have gone. */
   add(copy: SizedCopy, evict: (copy: SizedCopy) => void): boolean {
     if (copy.size > this.maxBytes) return false;

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { CacheBackend, Coverage, LocalCopies } from '../backend/cache-backend.js';
 import type { CopyBudget, SizedCopy } from './copy-budget.js';
 import { budgetOf } from './copy-budget.js';
+import { tellNearCache } from '../redis-cache.diagnostics.js';
 import type { Keyspace } from './keyspace.js';
 import type { StoreSettings } from './store-settings.js';
 
@@ -25,6 +26,9 @@ export interface NearEntry extends SizedCopy {
 /** Within this time after a use, another one does not count: moving a hot copy at every hit would double what a hit costs. In ms. */
 const RECENCY = 10;
 
+/** What is told of copies; see CacheNearMessage. */
+type NearEvent = 'fill' | 'eviction' | 'invalidation';
+
 /** The reads of one key that are on their way. */
 export interface Flight {
   readers: number;
@@ -45,14 +49,23 @@ export interface Flight {
 export class NearCache implements LocalCopies {
   private readonly entries = new Map<string, NearEntry>();
   private readonly flights = new Map<string, Flight>();
-  private readonly evict = (entry: SizedCopy) => this.drop((entry as NearEntry).id);
+  private readonly evict = (entry: SizedCopy) => {
+    this.drop((entry as NearEntry).id);
+    this.tell('eviction', this);
+  };
 
   constructor(
     private readonly lease: number,
     private readonly maxEntries: number,
     private readonly budget: CopyBudget,
     private readonly idOf: (recordKey: string) => string = (recordKey) => recordKey,
+    private readonly tell: (event: NearEvent, near: NearCache) => void = () => {},
   ) {}
+
+  /** The number of copies. */
+  get size(): number {
+    return this.entries.size;
+  }
 
   /** A copy that may be served now; it becomes the most recently used one (of those that were used in the last 10 ms). */
   get(id: string): NearEntry | undefined {
@@ -94,9 +107,10 @@ export class NearCache implements LocalCopies {
     this.drop(entry.id);
     if (!this.budget.add(entry, this.evict)) return;
     this.entries.set(entry.id, entry);
+    this.tell('fill', this);
     if (this.entries.size <= this.maxEntries) return;
-    const [leastRecentlyUsed] = this.entries.keys();
-    if (leastRecentlyUsed !== undefined) this.drop(leastRecentlyUsed);
+    const [leastRecentlyUsed] = this.entries.values();
+    if (leastRecentlyUsed) this.evict(leastRecentlyUsed);
   }
 
   /** A read has shown that a copy, if there is one, is out of date. */
@@ -109,7 +123,10 @@ export class NearCache implements LocalCopies {
 
   forget(recordKey: string): void {
     const id = this.idOf(recordKey);
-    this.drop(id);
+    if (this.entries.has(id)) {
+      this.drop(id);
+      this.tell('invalidation', this);
+    }
     this.void(id);
   }
 
@@ -129,12 +146,16 @@ export class NearCache implements LocalCopies {
 
 /** The near cache of a store, if it is to have one. */
 export function openNearCache(
-  { nearCache }: StoreSettings,
+  { nearCache, namespace, source }: StoreSettings,
   backend: CacheBackend,
   keyspace: Keyspace,
 ): NearCache | undefined {
   if (!nearCache) return undefined;
   const { lease, maxEntries, maxBytes } = nearCache;
-  const near = new NearCache(lease, maxEntries, budgetOf(maxBytes), (recordKey) => keyspace.idOf(recordKey));
+  const budget = budgetOf(maxBytes);
+  const idOf = (recordKey: string) => keyspace.idOf(recordKey);
+  const near = new NearCache(lease, maxEntries, budget, idOf, (event, { size: entries }) =>
+    tellNearCache(() => ({ ...source, namespace, event, entries, bytes: budget.bytes })),
+  );
   return backend.watch(keyspace.prefix, lease, near) ? near : undefined;
 }

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { CacheCallMessage, CacheConnectionMessage } from 'nestjs-redis-cache-store';
+import type { CacheCallMessage, CacheConnectionMessage, CacheNearMessage } from 'nestjs-redis-cache-store';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Metrics of all stores and connections of this process. @returns stops it */
@@ -21,6 +21,13 @@ export function collectStoreMetrics(registry: Registry): () => void {
   const ready = new Gauge({
     name: 'redis_cache_connection_ready',
     help: '1 while Redis is ready, else 0.',
+    labelNames: ['connection'] as const,
+    registers,
+  });
+
+  const feed = new Gauge({
+    name: 'redis_cache_near_feed_up',
+    help: '0 while the near cache is bypassed, since Redis does not tell of changes.',
     labelNames: ['connection'] as const,
     registers,
   });
@@ -47,6 +54,13 @@ export function collectStoreMetrics(registry: Registry): () => void {
       (message) => {
         const { connection, status } = message as CacheConnectionMessage;
         ready.set({ connection }, status === 'ready' ? 1 : 0);
+      },
+    ],
+    [
+      'nestjs-redis-cache-store:near-cache',
+      (message) => {
+        const { connection, event } = message as CacheNearMessage;
+        if (event === 'feed-up' || event === 'feed-down') feed.set({ connection }, event === 'feed-up' ? 1 : 0);
       },
     ],
   ];

@@ -4,13 +4,16 @@ import {
   CacheArgumentError,
   type CacheCallMessage,
   type CacheConnectionMessage,
+  type CacheNearMessage,
   type CacheSessionMessage,
 } from 'nestjs-redis-cache-store';
 import { AuthStage } from '../auth/auth-stage.js';
 import { CacheApp } from '../support/cache-app.js';
 import { everyCall, expectSecret, KEY, TAG, VALUE } from '../support/canaries.js';
+import { eventually } from '../support/eventually.js';
 import { TcpProxy } from '../support/proxy.js';
 import { reasonOf } from '../support/reason-of.js';
+import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
 
 const CALLS = 'nestjs-redis-cache-store:call';
@@ -151,6 +154,43 @@ describe('the channels of node:diagnostics_channel', () => {
     ]);
     expect(listener.calls.map(({ retries }) => retries > 0)).toEqual([true, true]);
   });
+
+  it('tell copies that are kept, evicted and invalidated, and a feed that is refused and comes again', async () => {
+    const told: CacheNearMessage[] = [];
+    listener.on<CacheNearMessage>('nestjs-redis-cache-store:near-cache', (message) => told.push(message));
+    const server = await RedisServer.start();
+    const app = await CacheApp.start({ url: server.url, ttl: '1h', nearCache: { lease: '400ms', maxEntries: 1 } });
+    try {
+      await server.cli('ACL', 'SETUSER', 'default', '-subscribe');
+      await server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      const events = () => told.map(({ event }) => event);
+      await eventually(() => expect(events()).toContain('feed-down'), { timeout: 10_000 });
+      await server.cli('ACL', 'SETUSER', 'default', '+subscribe');
+      await app.store.put('a', 1);
+      const read = async (event: string) => {
+        await app.store.get('a');
+        expect(events()).toContain(event);
+      };
+      await eventually(() => read('feed-up'), { timeout: 10_000 });
+      await eventually(() => read('fill'), { timeout: 10_000 });
+      await app.store.put('b', 1);
+      await eventually(async () => [await app.store.get('b'), expect(events()).toContain('eviction')], {
+        timeout: 10_000,
+      });
+      await server.cli('DEL', 'cache:b');
+      await eventually(() => expect(events()).toContain('invalidation'));
+      const fill = told.find(({ event }) => event === 'fill');
+      expect(fill).toMatchObject({
+        namespace: 'cache',
+        connection: 'default',
+        entries: 1,
+        bytes: expect.any(Number) as number,
+      });
+    } finally {
+      await app.close();
+      await server.stop();
+    }
+  }, 60_000);
 
   it('tell the events of sessions and refresh tokens, without whose they are', async () => {
     const told: CacheSessionMessage[] = [];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { channel } from 'node:diagnostics_channel';
+import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { context, metrics, trace } from '@opentelemetry/api';
 import {
   AggregationTemporality,
@@ -11,12 +11,13 @@ import {
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { Test } from '@nestjs/testing';
-import { RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { type CacheNearMessage, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
 import { RedisCacheTelemetryModule } from 'nestjs-redis-cache-store/opentelemetry';
 import { traceStores } from '../../sample/observability/tracing.js';
 import { AuthStage } from '../auth/auth-stage.js';
 import { SILENT } from '../support/cache-app.js';
 import { everyCall, sightings, TAG } from '../support/canaries.js';
+import { eventually } from '../support/eventually.js';
 import { TcpProxy } from '../support/proxy.js';
 import { reasonOf } from '../support/reason-of.js';
 import { ROOT } from '../support/sources.js';
@@ -144,6 +145,7 @@ describe('OpenTelemetry', () => {
       proxy.endConnections();
       await proxy.resume();
       await reading;
+      await nearEvents(stage);
       const sessions = await auth.sessions();
       await sessions.create(TAG, {});
       await sessions.revokeAll(TAG);
@@ -208,3 +210,18 @@ describe('OpenTelemetry', () => {
     stop = traceStores();
   });
 });
+
+/** A copy that is kept, and a feed that is refused. */
+async function nearEvents(stage: Stage): Promise<void> {
+  const heard = new Set<string>();
+  const listener = (message: unknown) => void heard.add((message as CacheNearMessage).event);
+  subscribe('nestjs-redis-cache-store:near-cache', listener);
+  const store = await stage.open({ ttl: '1h', nearCache: { lease: '400ms' } });
+  await store.put('a', 1);
+  await eventually(async () => [await store.get('a'), expect(heard).toContain('fill')], { timeout: 10_000 });
+  await stage.server.cli('ACL', 'SETUSER', 'default', '-subscribe');
+  await stage.server.cli('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await eventually(() => expect(heard).toContain('feed-down'), { timeout: 10_000 });
+  await stage.server.cli('ACL', 'SETUSER', 'default', '+subscribe');
+  unsubscribe('nestjs-redis-cache-store:near-cache', listener);
+}

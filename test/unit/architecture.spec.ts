@@ -125,7 +125,9 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function isFaceFile(path: string): boolean {
-  return /^lib\/((health|auth|testing|better-auth|express-session|keyv|opentelemetry|throttler)\/)?[^/]+\.ts$/.test(path);
+  return /^lib\/((health|auth|testing|better-auth|express-session|keyv|opentelemetry|throttler)\/)?[^/]+\.ts$/.test(
+    path,
+  );
 }
 
 function importsWhere(isBad: (source: Source, found: Import) => boolean): string[] {
