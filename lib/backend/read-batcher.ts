@@ -4,8 +4,6 @@ import { nextTick, setImmediate } from '../redis-cache.timers.js';
 
 /** More keys are sent as several commands: one reply of a few hundred sessions neither blocks Redis nor our event loop. */
 const MOST_KEYS = 256;
-/** Fewer keys do not leave before the turn of the event loop is over. */
-const FEWEST_KEYS = 32;
 
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
 const SAME_DEADLINE = 5;
@@ -30,17 +28,12 @@ type Fetch = (keys: readonly string[], deadline: number) => readonly Fetched[] |
 /**
  * Sends the `get`s of one turn of the event loop as one command. Equal keys are fetched once; each reader gets bytes of its
  * own, since a serializer may give them out as they are.
- *
- * Callers that ask again as soon as they are answered would have Redis wait while this process decodes, and the other way
- * round: what they ask for leaves in parts, each of them as soon as it has as many keys as are on their way already.
  */
 export class ReadBatcher {
   private batch: Batch | undefined;
   /** Keys that were sent and not yet answered. */
   private underWay = 0;
   private lastSize = 0;
-  /** Whether callers are going on right now because they were answered. */
-  private isAnswering = false;
 
   /** `fetch` answers keys in their order; if it fails as a whole, its error goes to every reader of the batch. */
   constructor(private readonly fetch: Fetch) {}
@@ -54,15 +47,10 @@ export class ReadBatcher {
       if (others) others.push(reader);
       else {
         readers.set(key, [reader]);
-        if (readers.size >= this.enough) this.send(batch);
+        if (readers.size >= MOST_KEYS) this.send(batch);
         else if (readers.size === 1) this.sendSoon(batch);
       }
     });
-  }
-
-  /** So many keys leave at once. */
-  private get enough(): number {
-    return this.isAnswering ? Math.min(MOST_KEYS, Math.max(FEWEST_KEYS, this.underWay)) : MOST_KEYS;
   }
 
   private batchFor(deadline: number): Batch {
@@ -108,20 +96,14 @@ export class ReadBatcher {
       );
       return;
     }
-    this.answered();
+    this.underWay--;
     for (let i = 1; i < readers.length; i++) readers[i]?.resolve(fetched && Buffer.from(fetched));
     readers[0]?.resolve(fetched);
   }
 
   private refuse(error: unknown, readers: readonly Reader[]): void {
-    this.answered();
+    this.underWay--;
     for (const { reject } of readers) reject(error);
-  }
-
-  private answered(): void {
-    if (--this.underWay === 0 || this.isAnswering) return;
-    this.isAnswering = true;
-    nextTick(() => (this.isAnswering = false));
   }
 }
 

@@ -90,20 +90,6 @@ describe('ReadBatcher', () => {
     expect(sizes()).toEqual([256, 256, 88]);
   });
 
-  it('fetches in parts for callers who go on because they were answered, so that Redis does not wait for us', async () => {
-    batcher = new ReadBatcher(async (keys, deadline) => {
-      fetches.push({ keys, deadline });
-      await new Promise(setImmediate);
-      return keys.map(answer);
-    });
-    const caller = async (_: unknown, i: number) => {
-      for (let round = 0; round < 3; round++) await batcher.get(`${i} ${round}`, SOON);
-    };
-    await Promise.all(Array.from({ length: 150 }, caller));
-    expect(sizes().slice(0, 4)).toEqual([150, 32, 32, 64]); // as many as are on their way, but not less than 32
-    expect(new Set(fetches.flatMap(({ keys }) => keys)).size).toBe(450);
-  });
-
   it('lets the read of a caller who was alone before leave before the turn ends, with all that was asked for until then', async () => {
     const immediate = new Promise(setImmediate);
     await get('a');
