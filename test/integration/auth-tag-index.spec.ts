@@ -180,19 +180,22 @@ describe('the index of a tag in Redis', () => {
     ['putMany', (s) => s.putMany([['key', 1]], { tags })],
     ['putIfAbsent', (s) => s.putIfAbsent('key', 1, { tags })],
     ['getOrPut', (s) => s.getOrPut('key', () => 1, { tags })],
-  ])('holds against a %s whose record was refused, and against one that died between its two writes', async (_, write) => {
-    await store.put('neighbour', 1, { tags });
-    await server.cli('ACL', 'SETUSER', 'default', '-set');
-    await expect(write(store)).rejects.toMatchObject({ reply: 'NOPERM' });
-    await server.cli('ACL', 'SETUSER', 'default', '+set');
-    expect(await members()).toEqual(['neighbour']); // the entry was first, and was taken back
-    await addStranger('key', Date.now() + MINUTE);
-    expect(await store.keys({ tag: TAG })).toEqual(['neighbour']);
-    expect(await store.deleteByTag(TAG)).toBe(1);
-    await write(store);
-    expect(await store.deleteByTag(TAG)).toBe(1);
-    expect(await store.keys()).toEqual([]);
-  });
+  ])(
+    'holds against a %s whose record was refused, and against one that died between its two writes',
+    async (_, write) => {
+      await store.put('neighbour', 1, { tags });
+      await server.cli('ACL', 'SETUSER', 'default', '-set');
+      await expect(write(store)).rejects.toMatchObject({ reply: 'NOPERM' });
+      await server.cli('ACL', 'SETUSER', 'default', '+set');
+      expect(await members()).toEqual(['neighbour']); // the entry was first, and was taken back
+      await addStranger('key', Date.now() + MINUTE);
+      expect(await store.keys({ tag: TAG })).toEqual(['neighbour']);
+      expect(await store.deleteByTag(TAG)).toBe(1);
+      await write(store);
+      expect(await store.deleteByTag(TAG)).toBe(1);
+      expect(await store.keys()).toEqual([]);
+    },
+  );
 
   it('names what cannot be parsed: listings say so, and deleteByTag deletes the others and then says so', async () => {
     for (let i = 0; i < 10; i++) await store.put(`mine ${i}`, i, { tags });
