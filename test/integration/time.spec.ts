@@ -51,7 +51,9 @@ describe('maxAge, whatever Redis is told about a key', () => {
     expect(await store.touch('key', '1h')).toBe(false);
   });
 
-  it.each(reads)(
+  // Its tag's index has ended long before.
+  const untagged = reads.filter(([name]) => name !== 'entries with a tag');
+  it.each(untagged)(
     'is judged by %s: a record that was restored from a dump is absent once it is too old',
     async (_, read) => {
       await store.put('key', 1);
