@@ -1,5 +1,5 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
-import { CacheCorruptError, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
+import { CacheCommandError, CacheCorruptError, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
 import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
 import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
@@ -157,9 +157,13 @@ export class TagIndex {
     }
   }
 
-  /** Trims an index, given its Redis key, of what is left over. */
+  /** Trims an index, given its Redis key, of what is left over. A key of another type is none of ours, and stays. */
   async trim(index: string, deadline: () => number): Promise<void> {
-    for await (const _ of this.walk(index, deadline, () => undefined)) void _;
+    try {
+      for await (const _ of this.walk(index, deadline, () => undefined)) void _;
+    } catch (error) {
+      if (!(error instanceof CacheCommandError && error.reply === 'WRONGTYPE')) throw error;
+    }
   }
 
   /** What lies under the ids that an index names, page by page, each of which is then trimmed. */

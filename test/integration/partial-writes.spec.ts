@@ -35,7 +35,9 @@ describe('a call of several writes that an outage interrupts', () => {
   const written = async () => ((await server.cli('KEYS', 'cache:*')) as string[]).length;
 
   it('does not say not-sent of what has been carried out in part', async () => {
-    await store.putMany(RECORDS);
+    const patient = await CacheApp.start({ url: server.url, timeout: '10s' });
+    await patient.store.putMany(RECORDS);
+    await patient.close();
     proxy.delay(150); // the first part is done, and its reply under way, when the application begins to close
     const failure = reasonOf(store.clear());
     await eventually(async () => expect(await written()).not.toBe(RECORDS.length));
