@@ -33,5 +33,7 @@ export default {
   testTimeout: 20_000,
   // Every worker runs servers of its own beside it.
   maxWorkers: 2,
+  // Modules of finished files stay in memory (ES modules, Node 20), and a worker that collects garbage all the time is too slow.
+  workerIdleMemoryLimit: '700MB',
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
 };
