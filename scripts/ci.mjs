@@ -19,11 +19,11 @@ await leg('package', 'npm run --silent check:package');
 await leg('consumers', 'npm run --silent test:consumers');
 
 const newest = { ...have('Node 24', () => nodeFirst(newestNode())), ...have('Redis 8', () => server('redis')) };
-await leg('suite on the newest Node and Redis', 'npm test --silent', newest);
-await leg('suite on this Node and Redis, with ioredis 5', 'npm test --silent', { IOREDIS: '5' });
-const valkey = have('Valkey 8: contract and integration', () => server('valkey'));
+await suite('suite on the newest Node and Redis', newest);
+await suite('suite on this Node and Redis, with ioredis 5', { IOREDIS: '5' });
+const valkey = have('Valkey 8: contracts', () => server('valkey'));
 if (valkey !== undefined) {
-  await leg('contract and integration on Valkey', 'npm test --silent -- test/contract test/integration', valkey);
+  await suite('contracts on Valkey', valkey, 'test/contract');
 }
 
 await leg('no tracked file was changed, none was left', 'git status --porcelain; [ -z "$(git status --porcelain)" ]');
@@ -55,6 +55,23 @@ async function leg(name, command, env = {}) {
   const code = await new Promise((resolve) => child.once('close', resolve));
   clearTimeout(end);
   results.push([name, countOf(output, code === 0)]);
+}
+
+/**
+ * Files that fail run once more, by themselves: faults are real here, and so is the time of a busy machine. The report names a leg
+ * that was unsteady, so that nobody takes it for a good one.
+ * @param {string} name
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string} [paths]
+ */
+async function suite(name, env, paths = '') {
+  await leg(name, `npm test --silent -- ${paths}`, env);
+  const first = results.at(-1)?.[1];
+  if (first === undefined || first.failed === 0) return;
+  await leg(name, 'npm test --silent -- --onlyFailures', env);
+  const again = results.at(-1)?.[1] ?? first;
+  const count = { passed: first.passed + again.passed, failed: again.failed };
+  results.splice(-2, 2, [`${name} (UNSTEADY: ${first.failed} failed in the first run)`, count]);
 }
 
 /**
