@@ -29,7 +29,10 @@ it('the canaries pass through every method of the store', () => {
   expect(methods.filter((name) => !called.has(name))).toEqual(['watch']);
 });
 
-describe.each(hooks)(
+// The instrumentation knows ioredis by the name of its package, which another version beside it does not have.
+const underItsName = process.env['IOREDIS'] === undefined ? describe : describe.skip;
+
+underItsName.each(hooks)(
   'instrumentation of ioredis by %s shows no key, value, tag, token or password',
   (_, script, env) => {
     let worker: WorkerProcess<Traced>;
