@@ -1,4 +1,4 @@
-/** What an object, an array or a place in one takes besides what it refers to, measured on Node 20 and 24 (64 bits). In bytes. */
+/** What an object, an array or a place in one takes besides the values that it refers to: an estimate for 64 bits. In bytes. */
 const OBJECT = 56;
 const PLACE = 16;
 const NUMBER = 16;
