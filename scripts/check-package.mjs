@@ -35,7 +35,7 @@ for (const types of ['dist/index.d.ts', 'dist/cjs/index.d.ts']) {
 }
 
 // `new RedisCacheStore()` must not type-check: a constructor without parameters would be left over if ours were stripped.
-assert.match(readFileSync('dist/store/redis-cache.store.d.ts', 'utf8'), /constructor\(settings: /);
+assert.match(readFileSync('dist/store/redis-cache.store.d.ts', 'utf8'), /constructor\(operations: /);
 assert.match(readFileSync('dist/connection/redis-connection.d.ts', 'utf8'), /constructor\(options: /);
 
 /** @type {[{ files: { path: string }[] }]} */

@@ -1,6 +1,5 @@
 import { Cache, CACHE_MANAGER, CacheModule } from '@nestjs/cache-manager';
 import { Test } from '@nestjs/testing';
-import testSuite, { keyvIteratorTests } from '@keyv/test-suite';
 import { Keyv } from 'keyv';
 import { CacheUnavailableError, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
 import { RedisCacheKeyvAdapter } from 'nestjs-redis-cache-store/keyv';
@@ -8,17 +7,6 @@ import { SILENT } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
-
-type Suite = Parameters<typeof testSuite>[0];
-
-/** The suite is written for Vitest, which hands every test its `expect`. */
-const runner = {
-  it: (title: string, run: (context: { expect: typeof expect }) => unknown) =>
-    // oxlint-disable-next-line jest/expect-expect, jest/valid-title
-    it(title, async () => void (await run({ expect }))),
-  beforeEach,
-  afterEach,
-} as unknown as Suite;
 
 const LONG = 'x'.repeat(10_000);
 
@@ -38,11 +26,6 @@ describe('the adapter for Keyv', () => {
 
   const open = () => new RedisCacheKeyvAdapter(store);
   const cache = (namespace?: string) => new Keyv({ store: open(), ...(namespace && { namespace }) });
-
-  describe('passes the suite of Keyv:', () => {
-    testSuite(runner, Keyv, open);
-    keyvIteratorTests(runner, Keyv, open);
-  });
 
   it.each([
     ['long', LONG],
