@@ -1,31 +1,24 @@
-import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { KeyvEntry, KeyvStoreAdapter } from 'keyv';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
-
-/** The end of a hashed key. A key of the application that looks like one is hashed, too, so that none is mistaken. */
-const HASHED = /(^|:)#[0-9a-f]{64}$/;
-/** In bytes. A store takes 512, those of its scope included, for which this leaves room. */
-const LONGEST_KEY = 400;
+import { entryAt, placeOf, prefixOf, storedAt } from './places.js';
 
 /**
  * A storage adapter for Keyv 5 and 6, and so for `@nestjs/cache-manager`. Keys that the store does not take (long ones above all)
- * are hashed. A ttl is Keyv's; without one it is that of the store.
+ * are hashed. A ttl is Keyv's, in ms; without one it is that of the store. A namespace of Keyv is a prefix of keys here.
  *
- * An outage rejects here; what Keyv makes of that: `get` gives `undefined`, writes give `false`, and the listeners of its `error`
- * event hear of it, unless `throwOnErrors` lets it through. `getMany` and `has` reject in any case.
+ * An outage rejects here. Keyv makes its own answers of that (`undefined`, `false`) and tells the listeners of its `error` event.
+ * In Keyv 5 `throwOnErrors` lets it through, and `getMany` and `has` reject in any case.
  *
  * @example
  * ```ts
  * const cache = new Keyv({ store: new RedisCacheKeyvAdapter(store), namespace: 'prices', throwOnErrors: true });
  * ```
  */
-export class RedisCacheKeyvAdapter extends EventEmitter implements KeyvStoreAdapter {
-  /** Keyv iterates over adapters of dialects that it knows. */
+export class RedisCacheKeyvAdapter extends EventEmitter {
+  /** Keyv 5 iterates over adapters of dialects that it knows. */
   readonly opts = { dialect: 'redis', url: '' };
-  /** Set by Keyv. */
-  namespace?: string | undefined;
-
+  /** Set by Keyv. Keyv 6 leaves namespaces to adapters that have this property. */
+  namespace: string | undefined = undefined;
   readonly #store: RedisCacheStore;
 
   constructor(store: RedisCacheStore) {
@@ -37,28 +30,32 @@ export class RedisCacheKeyvAdapter extends EventEmitter implements KeyvStoreAdap
     try {
       return (await this.getMany<Value>([key]))[0];
     } catch (error) {
-      // Of a failure of `get`, unlike those of writes, Keyv tells its listeners only if the adapter does.
+      // Of a failure of `get`, unlike those of writes, Keyv 5 tells its listeners only if the adapter does.
       if (this.listenerCount('error') > 0) this.emit('error', error);
       throw error;
     }
   }
 
   async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
-    const places = keys.map((key) => this.#place(key));
+    const places = this.#places(keys);
     const found = await this.#store.getMany(places);
-    return found.map((stored, i) => entryOf(places[i] ?? '', stored)[1] as Value | undefined);
+    return found.map((stored, i) => entryAt(places[i] ?? '', stored, '')[1] as Value | undefined);
   }
 
   async set(key: string, value: unknown, ttl?: number): Promise<void> {
-    await this.setMany([{ key, value, ...(ttl !== undefined && { ttl }) }]);
+    await this.setMany([{ key, value, ttl }]);
   }
 
-  async setMany(entries: KeyvEntry[]): Promise<void> {
-    const records = entries.map(({ key, value, ttl }) => {
-      const place = this.#place(key);
+  async setMany(entries: { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void> {
+    const places = this.#places(entries.map(({ key }) => key));
+    const records = entries.map(({ key, value, ttl }, i) => {
+      const place = places[i] ?? '';
       // Keyv takes a ttl in the past for one that is over.
-      const options = ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) };
-      return [place, HASHED.test(place) ? [this.#prefixed(key), value] : (value as unknown), options] as const;
+      return [
+        place,
+        storedAt(place, key, value),
+        ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) },
+      ] as const;
     });
     await this.#store.putMany(records);
   }
@@ -69,47 +66,31 @@ export class RedisCacheKeyvAdapter extends EventEmitter implements KeyvStoreAdap
 
   /** `true`: at least one of them was there. */
   async deleteMany(keys: string[]): Promise<boolean> {
-    return (await this.#store.deleteMany(keys.map((key) => this.#place(key)))) > 0;
+    return (await this.#store.deleteMany(this.#places(keys))) > 0;
   }
 
   async has(key: string): Promise<boolean> {
-    return this.#store.has(this.#place(key));
+    return (await this.hasMany([key]))[0] === true;
   }
 
   async hasMany(keys: string[]): Promise<boolean[]> {
-    return Promise.all(keys.map((key) => this.has(key)));
+    return Promise.all(this.#places(keys).map((place) => this.#store.has(place)));
   }
 
   async clear(): Promise<void> {
-    await this.#store.clear({ prefix: this.#prefix() });
+    await this.#store.clear({ prefix: prefixOf(this.namespace) });
   }
 
   async *iterator<Value>(namespace = this.namespace): AsyncGenerator<(string | Awaited<Value> | undefined)[], void> {
-    for await (const [place, stored] of this.#store.entries({ prefix: this.#prefix(namespace) })) {
-      const [key, value] = entryOf(place, stored);
+    const prefix = prefixOf(namespace);
+    for await (const [place, stored] of this.#store.entries({ prefix })) {
+      const [key, value] = entryAt(place, stored, prefix);
       yield [key, value as Awaited<Value>];
     }
   }
 
-  #prefix(namespace = this.namespace): string {
-    return namespace ? `${namespace}:` : '';
+  /** Keyv 5 prefixes keys as well, unless `useKeyPrefix` is off. An adapter cannot tell such keys from others, so they have two prefixes. */
+  #places(keys: string[]): string[] {
+    return keys.map((key) => placeOf(prefixOf(this.namespace), key));
   }
-
-  /** Keyv puts the namespace before keys, unless it is told not to (`useKeyPrefix`). */
-  #prefixed(key: string): string {
-    return key.startsWith(this.#prefix()) ? key : this.#prefix() + key;
-  }
-
-  /** The key in the store. */
-  #place(key: string): string {
-    const full = this.#prefixed(key);
-    const isFit = full !== '' && full.isWellFormed() && Buffer.byteLength(full) <= LONGEST_KEY && !HASHED.test(full);
-    // Of UTF-16, since UTF-8 has one sign for all lone surrogates.
-    return isFit ? full : `${this.#prefix()}#${createHash('sha256').update(full, 'utf16le').digest('hex')}`;
-  }
-}
-
-/** Key and value of a record; beside the value of a hashed key stands the key. */
-function entryOf(place: string, stored: unknown): [key: string, value: unknown] {
-  return HASHED.test(place) && Array.isArray(stored) ? [String(stored[0]), stored[1]] : [place, stored];
 }

@@ -62,18 +62,33 @@ describe('the adapter for Keyv', () => {
     expect([await cache('a').get(LONG), await cache('ab').get(LONG)]).toEqual([undefined, 2]);
   });
 
-  it('puts the namespace before keys where Keyv does not', async () => {
-    const keyv = new Keyv({ store: open(), namespace: 'a', useKeyPrefix: false });
+  it.each([
+    { useKeyPrefix: true, key: 'a:a:key' },
+    { useKeyPrefix: false, key: 'a:key' },
+  ])('keeps a namespace whether or not Keyv puts it before keys: $useKeyPrefix', async ({ useKeyPrefix, key }) => {
+    const keyv = new Keyv({ store: open(), namespace: 'a', useKeyPrefix });
     await keyv.set('key', 1);
-    expect(await store.keys()).toEqual(['a:key']);
+    expect(await store.keys()).toEqual([key]);
     expect(await keyv.get('key')).toBe(1);
+    const keys = [];
+    for await (const [each] of keyv.iterator?.(undefined) ?? []) keys.push(each);
+    expect(keys).toEqual(['key']);
     await keyv.clear();
     expect(await keyv.get('key')).toBeUndefined();
   });
 
+  it('keeps keys apart that begin with the namespace, if Keyv leaves it to the adapter', async () => {
+    const keyv = new Keyv({ store: open(), namespace: 'a', useKeyPrefix: false });
+    await keyv.setMany([
+      { key: 'key', value: 1 },
+      { key: 'a:key', value: 2 },
+    ]);
+    expect(await keyv.get(['key', 'a:key'])).toEqual([1, 2]);
+  });
+
   it('lets records live as long as Keyv says, and without that as long as the store says', async () => {
     const short = await stage.open({ namespace: 'short', ttl: '1h' });
-    const keyv = new Keyv({ store: new RedisCacheKeyvAdapter(short), namespace: 'a' });
+    const keyv = new Keyv({ store: new RedisCacheKeyvAdapter(short), namespace: 'a', useKeyPrefix: false });
     await keyv.set('given', 1, 5000.5);
     await keyv.set('over', 1, -5);
     await keyv.set('usual', 1);
@@ -127,10 +142,11 @@ describe('in an outage the adapter for Keyv', () => {
 
   it('gives what Keyv gives then, and tells its listeners why, each failure once', async () => {
     const keyv = new Keyv({ store: new RedisCacheKeyvAdapter(await stage.open({ ttl: '1h', timeout: '500ms' })) });
-    const errors: unknown[] = [];
-    keyv.on('error', (error) => errors.push(error));
     await keyv.set('key', 1);
     await server.kill9();
+    expect([await keyv.get('key'), await keyv.set('key', 2)]).toEqual([undefined, false]);
+    const errors: unknown[] = [];
+    keyv.on('error', (error) => errors.push(error));
     expect([await keyv.get('key'), await keyv.set('key', 2), await keyv.delete('key')]).toEqual([
       undefined,
       false,

@@ -15,7 +15,7 @@ type IsAny<T> = 0 extends 1 & T ? true : false;
 type Inside<T> = T extends Promise<infer V> | AsyncIterable<infer V> | readonly (infer V)[] ? V : T;
 
 /** The members of which a parameter or what they give (or what is in it) is `any`. */
-type Leaks<T> = {
+export type Leaks<T> = {
   [K in keyof T]-?: true extends
     | IsAny<T[K]>
     | (T[K] extends (...args: infer Args) => infer Result
