@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { channel, tracingChannel } from 'node:diagnostics_channel';
 import { CacheCommandError, CacheUnavailableError, RedisCacheError } from './redis-cache.errors.js';
+import type { CallOutcome, UnavailableReason } from './redis-cache.errors.js';
 
 /*
  * What an observer of this process can listen to, by node:diagnostics_channel. No message holds a key, a tag, a value, a subject or a
@@ -18,15 +19,24 @@ export interface CacheConnectionSource {
   readonly database: number;
 }
 
+const CODES = [
+  'CACHE_ARGUMENT',
+  'CACHE_COMMAND',
+  'CACHE_CONFIG',
+  'CACHE_CORRUPT',
+  'CACHE_LIMIT',
+  'CACHE_UNAVAILABLE',
+] as const;
+
 /** Why a call rejected. */
 export interface CacheCallFailure {
-  /** The `code` of a RedisCacheError; `OTHER`: an error of the application's own, from a callback or a schema. */
-  readonly code: string;
+  /** The `code` of an error of this package; `OTHER`: an error of the application's own, from a callback or a schema. */
+  readonly code: (typeof CODES)[number] | 'OTHER';
   /** Of a CacheUnavailableError. */
-  readonly reason?: string;
+  readonly reason?: UnavailableReason;
   /** Of a CacheUnavailableError: whether the call has an effect. */
-  readonly outcome?: string;
-  /** Of a CacheCommandError. */
+  readonly outcome?: CallOutcome;
+  /** Of a CacheCommandError: the error code of Redis, such as `OOM`. */
   readonly reply?: string;
 }
 
@@ -78,7 +88,12 @@ export type CacheNearMessage =
       readonly bytes: number;
     })
   | (CacheConnectionSource & {
-      /** Redis tells of changes again, or does not: nothing is served from copies that it would have to tell about. */
+      /**
+       * Down: a feed of changes could not be opened, or opened again after its loss, so that what lies on its server is read from
+       * Redis alone. Up: no feed has such a problem (any more); told first when a record was read and the feed has answered. On a Cluster, where
+       * each master has a feed, down is told of the first one and up of the last one. The loss of the connection itself
+       * is a matter of the channel `connection`.
+       */
       readonly event: 'feed-up' | 'feed-down';
       readonly reason?: string;
     });
@@ -183,11 +198,17 @@ function settle(call: CacheCallMessage, error?: unknown): void {
   calls.asyncEnd.publish(call);
 }
 
-/** The error itself is not told: what an application throws may show anything. */
+/** An error code of Redis. Whatever else a server's reply begins with is not told. */
+const REPLY = /^[A-Z][A-Z\d_]{1,31}$/;
+
+/** The error itself is not told: what an application throws may show anything, and so may a `code` that it gives to an error. */
 function failureOf(error: unknown): CacheCallFailure {
-  if (!(error instanceof RedisCacheError)) return { code: 'OTHER' };
   if (error instanceof CacheUnavailableError) {
     return { code: error.code, reason: error.reason, outcome: error.outcome };
   }
-  return error instanceof CacheCommandError ? { code: error.code, reply: error.reply } : { code: error.code };
+  if (error instanceof CacheCommandError) {
+    return { code: error.code, reply: REPLY.test(error.reply) ? error.reply : 'ERR' };
+  }
+  const code = error instanceof RedisCacheError && CODES.find((known) => known === error.code);
+  return { code: code || 'OTHER' };
 }

@@ -11,13 +11,16 @@ interface Followed {
   share: number;
 }
 
+/** Of all feeds together: none has a problem, or one of them has. */
+type FeedEvent = 'feed-up' | 'feed-down';
+
 /**
  * Tells those who keep local copies of what changes, whoever changes it: Redis tells of what others do, by one feed beside each
  * link that is read over, and this process knows what it does itself. Opened only if somebody keeps copies.
  */
 export class InvalidationFeed {
   readonly #warn: (message: string) => void;
-  readonly #tell: (event: 'feed-up' | 'feed-down', reason?: string) => void;
+  readonly #tell: (event: FeedEvent, reason?: string) => void;
   /** Who keeps copies, by namespace. */
   readonly #copies = new Map<string, Set<LocalCopies>>();
   readonly #followed = new Map<Sender, Followed>();
@@ -25,11 +28,9 @@ export class InvalidationFeed {
   #lease = Infinity;
   /** Why there are no copies of what is on a server, by its name. */
   readonly #problems = new Map<string, string>();
+  #told: FeedEvent | undefined;
 
-  constructor(
-    warn: (message: string) => void,
-    tell: (event: 'feed-up' | 'feed-down', reason?: string) => void = () => {},
-  ) {
+  constructor(warn: (message: string) => void, tell: (event: FeedEvent, reason?: string) => void = () => {}) {
     this.#warn = warn;
     this.#tell = tell;
   }
@@ -50,6 +51,9 @@ export class InvalidationFeed {
   follow(links: readonly ServingLink[]): void {
     this.#links = links;
     if (this.#copies.size === 0) return;
+    // A server that has been replaced never tells that its problem is over. (While Redis is down there are no links.)
+    if (links.length > 0)
+      for (const server of this.#problems.keys()) if (!this.#reads(server)) this.#problems.delete(server);
     for (const { link, share } of links) {
       const followed = this.#followed.get(link);
       if (!followed) this.#begin(link, share);
@@ -108,15 +112,27 @@ export class InvalidationFeed {
     for (const some of this.#copies.values()) for (const copies of some) action(copies);
   }
 
+  #reads(server: string): boolean {
+    return this.#links.some(({ link }) => nameOf(link.place) === server);
+  }
+
   #report(server: string, problem: string | undefined): void {
+    if (!this.#reads(server)) return;
     if (problem === undefined) {
-      if (this.#problems.delete(server) && this.#problems.size === 0) this.#tell('feed-up');
+      this.#problems.delete(server);
+      if (this.#problems.size === 0) this.#become('feed-up');
       return;
     }
-    if (this.#problems.size === 0) this.#tell('feed-down', problem);
     const isKnown = [...this.#problems.values()].includes(problem);
     this.#problems.set(server, problem);
+    this.#become('feed-down', problem);
     if (!isKnown) this.#warn(`the near cache is bypassed: ${problem}`);
+  }
+
+  #become(event: FeedEvent, reason?: string): void {
+    if (event === this.#told) return;
+    this.#told = event;
+    this.#tell(event, reason);
   }
 }
 

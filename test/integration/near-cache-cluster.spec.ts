@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import type { CacheNearMessage, RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { commandsDuring } from '../support/command-stats.js';
@@ -144,6 +145,43 @@ describe('the near cache on a Cluster', () => {
     await cluster.moveSlot(slot, from);
     await expectCoherent('key');
   });
+
+  it('tells once that the feeds of some masters are down, and that all are up once the last of these masters was replaced', async () => {
+    const told: string[] = [];
+    const listener = (message: unknown) => {
+      const { event } = message as CacheNearMessage;
+      if (event === 'feed-up' || event === 'feed-down') told.push(event);
+    };
+    const keys = Array.from({ length: 12 }, (_, i) => `key ${i}`);
+    for (const key of keys) await writer.put(key, 1);
+    const reading = (events: string[]) =>
+      eventually(async () => [await store.getMany(keys), expect(told).toEqual(events)], WITHIN);
+    const forbid = async (master: RedisServer) => {
+      await master.cli('ACL', 'SETUSER', 'default', '-subscribe');
+      await master.cli('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    };
+    const allow = (master: RedisServer) => master.cli('ACL', 'SETUSER', 'default', '+subscribe');
+    const hasFeed = async (master: RedisServer) =>
+      expect(await master.cli('CLIENT', 'LIST', 'TYPE', 'pubsub')).toContain('sub=1');
+    const [one, other] = (await cluster.masters()) as [RedisServer, RedisServer];
+    subscribe('nestjs-redis-cache-store:near-cache', listener);
+    try {
+      await reading(['feed-up']);
+      await forbid(one);
+      await forbid(other);
+      await reading(['feed-up', 'feed-down']);
+      await allow(one);
+      await eventually(() => hasFeed(one), WITHIN);
+      await sleep(LEASE / 2); // its proofs come in meanwhile
+      await reading(['feed-up', 'feed-down']);
+      await cluster.failover(other);
+      await reading(['feed-up', 'feed-down', 'feed-up']);
+    } finally {
+      unsubscribe('nestjs-redis-cache-store:near-cache', listener);
+      await allow(one);
+      await allow(other);
+    }
+  }, 60_000);
 
   it('survives that all its connections are killed again and again', async () => {
     for (let i = 0; i < 4; i++) {
