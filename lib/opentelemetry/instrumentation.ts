@@ -35,8 +35,6 @@ interface Running {
   readonly since: number;
 }
 
-type Subscriptions = { readonly name: string; readonly listener: ChannelListener }[];
-
 /**
  * Spans and metrics of stores, connections and the services of `/auth`, by OpenTelemetry's semantic conventions for database clients.
  * Each call of a store is a span of its own, below the active one; a span never has a query text. Needs `@opentelemetry/api` and
@@ -49,7 +47,8 @@ type Subscriptions = { readonly name: string; readonly listener: ChannelListener
  */
 export class RedisCacheInstrumentation extends InstrumentationBase {
   // Assigned by the methods, which the constructor of the base class calls already.
-  declare private subscriptions: Subscriptions | undefined;
+  /** Absent while nothing is listened to. */
+  declare private stop: (() => void) | undefined;
   declare private instruments: Instruments;
 
   constructor(config: InstrumentationConfig = {}) {
@@ -58,35 +57,20 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
 
   /** Begins to listen. Listening twice makes no second span. */
   override enable(): void {
-    if (this.subscriptions) return;
-    const running = new WeakMap<CacheCallMessage, Running>();
-    const on = <Message>(name: string, listen: (message: Message) => void) => ({
-      name,
-      listener: (message: unknown) => listen(message as Message),
-    });
-    this.subscriptions = [
-      on<CacheCallMessage>(`tracing:${CALLS}:start`, (call) => running.set(call, this.begin(call))),
-      on<CacheCallMessage>(`tracing:${CALLS}:asyncEnd`, (call) => {
-        const begun = running.get(call);
-        if (begun) this.end(call, begun);
-      }),
-      on<CacheConnectionMessage>(CONNECTIONS, (change) => this.changed(change)),
-      on<CacheNearMessage>(NEAR_CACHES, (message) => this.near(message)),
-      on<CacheSessionMessage>(SESSIONS, ({ service, namespace, type }) =>
-        this.instruments.sessions.add(1, {
-          [ATTRIBUTES.service]: service,
-          [ATTRIBUTES.namespace]: namespace,
-          [ATTRIBUTES.event]: type,
-        }),
-      ),
+    if (this.stop) return;
+    const calls = this.listenToCalls();
+    const others = [
+      listen<CacheConnectionMessage>(CONNECTIONS, (change) => this.changed(change)),
+      listen<CacheNearMessage>(NEAR_CACHES, (message) => this.near(message)),
+      listen<CacheSessionMessage>(SESSIONS, (message) => this.session(message)),
     ];
-    for (const { name, listener } of this.subscriptions) subscribe(name, listener);
+    this.stop = () => [calls, ...others].forEach((stop) => stop());
   }
 
-  /** Stops listening. Spans that have begun are not ended. */
+  /** Stops listening. Calls that have begun are still told to their end, so that none counts as waiting for ever. */
   override disable(): void {
-    for (const { name, listener } of this.subscriptions ?? []) unsubscribe(name, listener);
-    this.subscriptions = undefined;
+    this.stop?.();
+    this.stop = undefined;
   }
 
   /** Nothing is patched: the package tells of itself. */
@@ -109,6 +93,29 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
       bytes: meter.createGauge(...made(METRICS.bytes)),
       feed: meter.createGauge(...made(METRICS.feed)),
       sessions: meter.createCounter(...made(METRICS.sessions)),
+    };
+  }
+
+  /** @returns stops it: at once for calls to come, at their end for those that have begun. */
+  private listenToCalls(): () => void {
+    // Not held by us: a walk that its caller has dropped has no end.
+    const running = new WeakMap<CacheCallMessage, Running>();
+    let [count, isStopped] = [0, false];
+    const stopBegins = listen<CacheCallMessage>(`tracing:${CALLS}:start`, (call) => {
+      running.set(call, this.begin(call));
+      count++;
+    });
+    const stopEnds = listen<CacheCallMessage>(`tracing:${CALLS}:asyncEnd`, (call) => {
+      const begun = running.get(call);
+      if (!begun) return;
+      this.end(call, begun);
+      count--;
+      if (isStopped && count === 0) stopEnds();
+    });
+    return () => {
+      isStopped = true;
+      stopBegins();
+      if (count === 0) stopEnds();
     };
   }
 
@@ -140,6 +147,11 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
     this.instruments.changes.add(1, { ...of, [ATTRIBUTES.status]: status });
   }
 
+  private session({ service, namespace, type }: CacheSessionMessage): void {
+    const of = { [ATTRIBUTES.service]: service, [ATTRIBUTES.namespace]: namespace };
+    this.instruments.sessions.add(1, { ...of, [ATTRIBUTES.event]: type });
+  }
+
   private near(message: CacheNearMessage): void {
     const { copies, entries, bytes, feed } = this.instruments;
     switch (message.event) {
@@ -150,11 +162,17 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
       case 'fill':
       case 'eviction':
       case 'invalidation':
-        copies.add(1, { ...ofStore(message), [ATTRIBUTES.event]: message.event });
+        copies.add(1, { ...ofStore(message), [ATTRIBUTES.copies]: message.event });
         entries.record(message.entries, ofStore(message));
         bytes.record(message.bytes, ofStore(message));
     }
   }
+}
+
+function listen<Message>(name: string, hear: (message: Message) => void): () => void {
+  const listener: ChannelListener = (message) => hear(message as Message);
+  subscribe(name, listener);
+  return () => void unsubscribe(name, listener);
 }
 
 function ofStore({ namespace, connection }: Pick<CacheCallMessage, 'namespace' | 'connection'>): Attributes {

@@ -22,8 +22,9 @@ export const ATTRIBUTES = {
   connection: 'redis_cache.connection',
   result: 'redis_cache.result',
   status: 'redis_cache.status',
-  event: 'redis_cache.event',
+  copies: 'redis_cache.near_cache.event',
   service: 'redis_cache.service',
+  event: 'redis_cache.session.event',
 } as const;
 
 /** Instruments: name, unit, description. */
@@ -37,7 +38,7 @@ export const METRICS = {
   copies: ['redis_cache.near_cache.events', '{event}', 'Copies kept, evicted and invalidated'],
   entries: ['redis_cache.near_cache.entries', '{entry}', 'Copies of a store'],
   bytes: ['redis_cache.near_cache.bytes', 'By', 'Size of the copies that share the limit of a store'],
-  feed: ['redis_cache.near_cache.feed', '1', '0 while Redis does not tell of changes, then 1'],
+  feed: ['redis_cache.near_cache.feed', '1', '1 while all feeds of changes work, 0 while one does not'],
   sessions: [
     'redis_cache.session.events',
     '{event}',
