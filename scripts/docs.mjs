@@ -28,7 +28,7 @@ export function refreshed(page) {
       (_, head, path, region) => `${head}${code(path, region)}\n\`\`\``,
     )
     .replaceAll(
-      /(<!-- file: (\S+\.md) -->\n\n)[\s\S]*?\n\n<!-- end -->/g,
+      /(<!-- file: (\S+\.md) -->\n\n)(?:[\s\S]*?\n\n)??<!-- end -->/g,
       (_, head, path) => `${head}${read(path).trim()}\n\n<!-- end -->`,
     );
 }

@@ -3,12 +3,12 @@ import { CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-
 import type { RecordedStore } from './recorder.js';
 
 /** What a store may do wrong, now and then. */
-export type Defect = keyof typeof DEFECTS;
+export type StoreDefect = keyof typeof STORE_DEFECTS;
 
 const isTime = (share = 0.1) => Math.random() < share;
 
 /** A store with a defect, in front of a sound one. */
-export function broken(store: RedisCacheStore, defect: Defect): RecordedStore {
+export function brokenStore(store: RedisCacheStore, defect: StoreDefect): RecordedStore {
   // The methods of the class need its private fields: each is bound to the store that has them.
   const sound = new Proxy(store, {
     get: (target, name) => {
@@ -16,10 +16,10 @@ export function broken(store: RedisCacheStore, defect: Defect): RecordedStore {
       return typeof member === 'function' ? (member.bind(target) as unknown) : member;
     },
   });
-  return Object.assign(Object.create(sound) as RecordedStore, DEFECTS[defect](store));
+  return Object.assign(Object.create(sound) as RecordedStore, STORE_DEFECTS[defect](store));
 }
 
-const DEFECTS = {
+export const STORE_DEFECTS = {
   'sends a take twice': (store: RedisCacheStore) => ({
     async take(key: string) {
       const taken = await store.take(key);
@@ -109,5 +109,3 @@ const DEFECTS = {
     };
   },
 } satisfies Record<string, (store: RedisCacheStore) => object>;
-
-export const DEFECT_NAMES = Object.keys(DEFECTS) as Defect[];

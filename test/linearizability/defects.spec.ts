@@ -1,12 +1,14 @@
 import { eventually } from '../support/eventually.js';
 import { LONG } from '../support/fault-report.js';
 import { RedisServer } from '../support/redis-server.js';
-import { type Defect, DEFECT_NAMES } from './broken-stores.js';
+import { type Defect, DEFECTS, isOfStore } from './defects.js';
 import { check } from './explain.js';
 import { Fleet } from './fleet.js';
 
 const RUNS = LONG ? 5 : 1;
-const LOAD = { keys: 12, tags: 3, callers: 6, pause: 2 };
+const LOAD = { keys: 12, tags: 3, pause: 2 };
+const OF_STORE = { ...LOAD, callers: 6, clients: 0 };
+const OF_SERVICES = { ...LOAD, callers: 0, clients: 6 };
 /** How many calls a run has at least. */
 const CALLS = 1500;
 /** Of the honest near cache. */
@@ -25,13 +27,13 @@ describe('The checker', () => {
   });
 
   /** A run in which the first of two processes has the defect. */
-  async function findings(defect?: Defect) {
+  async function findings(load: typeof OF_STORE, defect?: Defect) {
     await server.cli('FLUSHALL');
     const crew = { url: server.url };
     // A stale copy shows where a lease would allow a younger one.
     const first = defect === 'serves a stale near copy' ? { ...crew, lease: LEASE } : crew;
     const crews = [{ ...first, ...(defect && { defect }) }, crew];
-    const history = await fleet.run(LOAD, crews, { namespace: 'lin', timeout: '10s' }, async () => {
+    const history = await fleet.run(load, crews, { namespace: 'lin', timeout: '10s' }, async () => {
       await eventually(async () => expect(await fleet.made()).toBeGreaterThan(CALLS), { timeout: 30_000 });
     });
     return check(history);
@@ -40,17 +42,18 @@ describe('The checker', () => {
   /** A run is short, and its calls are random: the defect may not have shown. */
   async function firstFindings(defect: Defect) {
     for (let attempt = 1; ; attempt++) {
-      const found = await findings(defect);
+      const found = await findings(isOfStore(defect) ? OF_STORE : OF_SERVICES, defect);
       if (found.length > 0 || attempt === 4) return found;
     }
   }
 
-  it('finds nothing wrong with two processes that use the store as it is', async () => {
-    expect((await findings()).map((finding) => finding.explain())).toEqual([]);
-  }, 30_000);
+  it('finds nothing wrong with two processes that use store and services as they are', async () => {
+    const sound = [await findings(OF_STORE), await findings(OF_SERVICES)].flat();
+    expect(sound.map((finding) => finding.explain())).toEqual([]);
+  }, 60_000);
 
-  it.each(DEFECT_NAMES)(
-    'finds out a store that %s',
+  it.each(DEFECTS)(
+    'finds out an application that %s',
     async (defect) => {
       for (let run = 0; run < RUNS; run++) {
         const found = await firstFindings(defect);

@@ -1,7 +1,8 @@
 import { findAnomalies } from './checker.js';
 import type { Call, History, Reading } from './history.js';
 import { type RecordInterval, recordsOf } from './projection.js';
-import { recordModel, type RecordState } from './record-model.js';
+import { recordModel } from './record-model.js';
+import type { RecordState } from './record-state.js';
 import { type Counterexample, seenBy, shrink } from './shrink.js';
 
 /** A call that no order explains. */
@@ -56,7 +57,7 @@ function table(key: string, history: History, { before, calls, culprit, states }
   ].join('\n');
 }
 
-/** The calls that wrote the values, or gave the tags, that the table speaks of. */
+/** The calls that wrote the values, or gave the secrets or the tags, that the table speaks of. */
 function contextOf(
   { calls }: History,
   key: string,
@@ -64,9 +65,12 @@ function contextOf(
   shown: readonly RecordInterval[],
 ): Call[] {
   const values = new Set([...before.map(({ value }) => value ?? undefined), ...shown.map(({ call }) => seenBy(call))]);
+  const secrets = new Set([...values].map((value) => value?.split(' ')[0]));
   const ends = new Set(before.flatMap(({ tags }) => [...tags.values()]));
   return calls.filter(
-    (call) => (call.value !== undefined && values.has(call.value)) || (call.key === key && ends.has(call.end)),
+    (call) =>
+      (call.value !== undefined && values.has(call.value)) ||
+      (call.key === key && (ends.has(call.end) || (call.given !== undefined && secrets.has(call.given)))),
   );
 }
 
@@ -74,10 +78,12 @@ function inOrder(calls: readonly Call[]): Call[] {
   return [...new Set(calls)].toSorted((one, other) => one.begin - other.begin);
 }
 
-function describe({ operation, key, keys, to, value, saw, tags }: Call): string {
+function describe({ operation, key, keys, to, secret, given, value, saw, tags }: Call): string {
   const shown = [
     ...(keys ? [`${keys.length} keys`] : [key]),
     ...(to === undefined ? [] : [`to ${to}`]),
+    ...(secret === undefined ? [] : [secret]),
+    ...(given === undefined ? [] : [`=> ${given}`]),
     ...(saw === undefined ? [] : [`${saw} =>`]),
     ...(value === undefined ? [] : [value]),
     ...(tags?.length ? [`[${tags.join()}]`] : []),

@@ -8,7 +8,7 @@ import type { History } from './history.js';
 import { reportHistories } from './report.js';
 import { expectLinearizable } from './verdict.js';
 
-const LOAD = { keys: 32, tags: 4, callers: 4, pause: 12 };
+const LOAD = { keys: 32, tags: 4, callers: 4, clients: 3, pause: 12 };
 const STORE = { namespace: 'lin', timeout: 500 };
 /** How long the workers call around each fault, in ms. */
 const AROUND = 1500;

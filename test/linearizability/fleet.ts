@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 import { WorkerProcess } from '../support/worker-process.js';
-import type { Defect } from './broken-stores.js';
+import type { Defect } from './defects.js';
 import { type Fault, type History, now } from './history.js';
 
 type Worker = WorkerProcess<typeof import('../support/workers/history.worker.js')>;
@@ -9,8 +10,10 @@ export interface Load {
   keys: number;
   /** Of tags, and of counters. */
   tags: number;
-  /** Of each process. */
+  /** Of the store, of each process. */
   callers: number;
+  /** Callers of the services of /auth, of each process. */
+  clients: number;
   /** The longest pause of a caller between two calls, in ms. */
   pause: number;
 }
@@ -24,6 +27,9 @@ export interface Crew {
   clock?: number;
   defect?: Defect;
 }
+
+/** The ms after which the clients of one process come to the others. */
+const PASSED_ON = 20;
 
 /** Several processes of an application on one Redis, whose calls become one history. */
 export class Fleet {
@@ -50,13 +56,15 @@ export class Fleet {
     const keys = names('key', load.keys);
     const tags = names('tag', load.tags);
     const counters = names('counter', load.tags);
+    const subjects = names('user', load.tags);
     await each(async (worker, { url, lease, clock = 0, defect }, name) => {
       await worker.run('shiftClock', clock);
       const options = { ...store, url, ...(lease && { nearCache: { lease } }) };
-      await worker.run('begin', options, { ...load, name, keys, tags, counters }, defect);
+      const work = { ...load, name, keys, tags, counters };
+      await worker.run('begin', options, work, { ...load, callers: load.clients, name, subjects }, defect);
     });
     const faults = new Faults();
-    await meanwhile(faults);
+    await this.passingOn(workers, () => meanwhile(faults));
     await each((worker) => worker.run('rest'));
     // One after the other, so that a record that only some of them see is told.
     const calls = [];
@@ -69,6 +77,19 @@ export class Fleet {
   async made(): Promise<number> {
     const counts = await Promise.all(this.workers.map((worker) => worker.run('made')));
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Meanwhile the clients of each process come to the others as well, with what they were given. */
+  private async passingOn(workers: readonly Worker[], meanwhile: () => Promise<void>): Promise<void> {
+    const run = { isOver: false };
+    const passing = (async () => {
+      while (!run.isOver) {
+        const news = await Promise.all(workers.map((worker) => worker.run('news')));
+        await Promise.all(workers.map((worker, i) => worker.run('learn', news.toSpliced(i, 1).flat())));
+        await sleep(PASSED_ON);
+      }
+    })();
+    await Promise.all([passing, meanwhile().finally(() => (run.isOver = true))]);
   }
 
   async stop(): Promise<void> {

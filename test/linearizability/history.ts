@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-export type Operation =
+export type StoreOperation =
   | 'get'
   | 'getMany'
   | 'put'
@@ -17,6 +17,28 @@ export type Operation =
   | 'counter'
   | 'resetCounter';
 
+/** Of the services of /auth. */
+export type AuthOperation =
+  | 'sessions.create'
+  | 'sessions.get'
+  | 'sessions.update'
+  | 'sessions.regenerate'
+  | 'sessions.revokeToken'
+  | 'sessions.revokeAll'
+  | 'tokens.issue'
+  | 'tokens.rotate'
+  | 'tokens.revoke'
+  | 'tokens.revokeAll'
+  | 'codes.issue'
+  | 'codes.redeem'
+  | 'codes.issueToken'
+  | 'codes.redeemToken'
+  | 'attempts.hit'
+  | 'attempts.peek'
+  | 'attempts.reset';
+
+export type Operation = StoreOperation | AuthOperation;
+
 /**
  * How a call ended. `ok`: it was answered; `not-sent` and `unknown`: as the error said; `refused`: Redis or the store
  * refused it; `broken`: it rejected with an error that no call of a workload may reject with.
@@ -31,12 +53,19 @@ export interface Call {
   readonly operation: Operation;
   /** The process that called. */
   readonly process: string;
-  /** Of a record or a counter; of `deleteByTag`: the tag; of `getMany`: none. */
+  /**
+   * Of a record or a counter; of `deleteByTag` and `revokeAll`: the tag; of `getMany`: none. Of /auth: the session, whatever its
+   * token is; the family of refresh tokens; the subject of a code; the link; what attempts are counted for.
+   */
   readonly key: string;
   /** Of `getMany`. */
   readonly keys?: readonly string[];
   /** The new key of `move`. Nobody calls it before the move is done. */
   readonly to?: string;
+  /** The token or code that was sent to a service, shortened. */
+  readonly secret?: string;
+  /** The one that the service gave, shortened. */
+  readonly given?: string;
   /** In ms of the monotonic clock that the processes of a machine share. */
   readonly begin: number;
   readonly end: number;
@@ -46,7 +75,7 @@ export interface Call {
   /** What the callback of an `update`, a `move` or a `deleteIf` was last given. */
   readonly saw?: string;
   readonly tags?: readonly string[];
-  /** The answer. Of `getMany`: one for each key. */
+  /** The answer. Of `getMany`: one for each key. Of `rotate`: the outcome. Of `redeem`: `true` for `ok`, or the attempts left. */
   readonly result?: Reading | boolean | number | readonly Reading[];
   /** The name of an error that was none of the known. */
   readonly error?: string;

@@ -9,7 +9,7 @@ import { drawTimeline, reportHistories } from './report.js';
 import { expectLinearizable } from './verdict.js';
 
 const RUNS = LONG ? 10 : 1;
-const LOAD = { keys: 32, tags: 4, callers: 4, pause: 12 };
+const LOAD = { keys: 32, tags: 4, callers: 4, clients: 3, pause: 12 };
 /** How long the workers call around each fault, and how long it lasts, in ms. */
 const AROUND = LONG ? 1000 : 400;
 const LASTING = LONG ? 1500 : 600;

@@ -1,27 +1,12 @@
+import { authIntervalsOf, isOfAuth, successorsOf } from './auth-projection.js';
 import type { Interval } from './checker.js';
+import { effectsOf, hasHappened, isPartial } from './effects.js';
+import { BY_TAG, type Fresh, Freshness } from './freshness.js';
 import { type Call, type History, isDoomed, type Reading } from './history.js';
 import type { RecordCall } from './record-model.js';
 
-/** What the clocks of Redis, of timers and of this history may differ by, in ms. */
-const SLACK = 5;
-
-/** What begins so many ms after an end does not meet it. A nanosecond. */
-const AFTER = 1e-6;
-
 /** An interval of a record, and the call of the history that it is about. */
 export type RecordInterval = Interval<RecordCall> & { readonly source: Call };
-
-const WRITES = new Set<Call['operation']>([
-  'put',
-  'putIfAbsent',
-  'replace',
-  'update',
-  'take',
-  'delete',
-  'deleteIf',
-  'move',
-  'deleteByTag',
-]);
 
 /**
  * The history as each record saw it. `getMany` is a read of each key; `move` takes one record and puts another; `deleteByTag` may delete each record that ever had
@@ -31,12 +16,17 @@ export function recordsOf(history: History): Map<string, RecordInterval[]> {
   const calls = history.calls.toSorted((one, other) => one.begin - other.begin);
   const records = new Map<string, RecordInterval[]>();
   const tagged = keysByTag(calls);
+  const successors = successorsOf(calls);
   const freshness = new Freshness(history.leases);
   for (const call of calls) {
     for (const key of keysOf(call, tagged)) {
       const record = records.get(key) ?? [];
       records.set(key, record);
-      const intervals = intervalsOf(call, key, freshness.of(call, key));
+      const fresh = freshness.of(call, key);
+      const intervals =
+        isOfAuth(call) && !BY_TAG.has(call.operation)
+          ? authIntervalsOf(call, fresh, successors)
+          : intervalsOf(call, key, fresh);
       record.push(...intervals.map((interval) => ({ ...interval, source: call })));
     }
     freshness.note(call);
@@ -44,78 +34,25 @@ export function recordsOf(history: History): Map<string, RecordInterval[]> {
   return records;
 }
 
-/** What a read may answer with. */
-interface Fresh {
-  /** What the record was at this moment or later, */
-  readonly from: number;
-  /** and no record that has one of these tags since before these moments. */
-  readonly signedOut: readonly (readonly [tag: string, begin: number])[];
-}
-
-/** What reads may answer with: without a near cache what is; with one nothing older than the lease or a write of its process. */
-class Freshness {
-  private readonly writes = new Map<string, Call[]>();
-
-  constructor(private readonly leases: History['leases']) {}
-
-  /** In the order of their begins. */
-  note(call: Call): void {
-    if (this.leases[call.process] === undefined || call.outcome !== 'ok' || !WRITES.has(call.operation)) return;
-    // A deletion counts even if there was nothing to delete. A conditional write that wrote nothing is none.
-    const isDeletion = ['take', 'delete', 'deleteByTag'].includes(call.operation);
-    if (!isDeletion && (call.result === false || call.result === null)) return;
-    const name = call.operation === 'deleteByTag' ? call.process : `${call.process} ${call.key}`;
-    const writes = this.writes.get(name) ?? [];
-    this.writes.set(name, writes);
-    writes.push(call);
-  }
-
-  of({ process, begin }: Call, key: string): Fresh {
-    const lease = this.leases[process];
-    if (lease === undefined) return { from: begin, signedOut: [] };
-    const oldest = begin - lease - SLACK;
-    const recent = (name: string) => (this.writes.get(name) ?? []).filter(({ end }) => oldest < end && end <= begin);
-    return {
-      from: Math.max(oldest, ...recent(`${process} ${key}`).map(({ end }) => end + AFTER)),
-      signedOut: recent(process).map((call) => [call.key, call.begin]),
-    };
-  }
-}
-
 function keysByTag(calls: readonly Call[]): Map<string, Set<string>> {
   const keys = new Map<string, Set<string>>();
   for (const { operation, key, to = key, tags = [] } of calls) {
-    if (operation === 'deleteByTag') continue;
+    if (BY_TAG.has(operation)) continue;
     for (const tag of tags) keys.set(tag, (keys.get(tag) ?? new Set()).add(to));
   }
   return keys;
 }
 
-function keysOf({ operation, key, keys = [], to }: Call, tagged: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  switch (operation) {
-    case 'getMany':
-      return [...new Set(keys)];
-    case 'deleteByTag':
-      return [...(tagged.get(key) ?? [])];
-    default:
-      return to === undefined ? [key] : [key, to];
-  }
+function keysOf({ operation, key, keys, to }: Call, tagged: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  if (BY_TAG.has(operation)) return [...(tagged.get(key) ?? [])];
+  if (keys) return [...new Set(keys)];
+  return to === undefined ? [key] : [key, to];
 }
 
 function intervalsOf(call: Call, key: string, { from, signedOut }: Fresh): Interval<RecordCall>[] {
-  const { begin, outcome, result, value = '', tags } = call;
-  const isKnown = outcome === 'ok';
-  // A deletion by tag that was refused halfway has deleted something. Nothing else that was refused has happened.
-  const isPartial = outcome === 'refused' && call.operation === 'deleteByTag';
-  if (!isKnown && !isPartial && outcome !== 'unknown') return [];
-  const end = isKnown ? call.end : Infinity;
-  const read = (made: RecordCall, earliest = begin): Interval<RecordCall>[] =>
-    isKnown ? [{ call: made, begin: earliest, end, effect: 'read' }] : [];
-  const write = (made: RecordCall, alike?: string): Interval<RecordCall>[] => [
-    isKnown
-      ? { call: made, begin, end, effect: 'write' }
-      : { call: made, begin, end, effect: 'maybe', ...(alike && { alike }) },
-  ];
+  if (!hasHappened(call)) return [];
+  const { begin, result, value = '', tags } = call;
+  const { read, write, isKnown, end } = effectsOf(call);
   /** Whose answer `false`, or "absent", says that it changed nothing. */
   const conditional = (made: RecordCall, alike?: string): Interval<RecordCall>[] =>
     isKnown && (result === false || result === null) ? read(made) : write(made, alike);
@@ -168,7 +105,12 @@ function intervalsOf(call: Call, key: string, { from, signedOut }: Fresh): Inter
       // In this order: both end at the same moment, until which records may be deleted.
       return [
         ...read({ operation: 'signedOut', tag: call.key, begin }),
-        { call: { operation: 'signOut', tag: call.key }, begin, end: isPartial ? call.end : end, effect: 'repeated' },
+        {
+          call: { operation: 'signOut', tag: call.key },
+          begin,
+          end: isPartial(call) ? call.end : end,
+          effect: 'repeated',
+        },
       ];
   }
 }

@@ -1,8 +1,11 @@
 import type { Model } from './checker.js';
+import { believeCredential, type CredentialCall, isOfCredential, stepCredential } from './credential-model.js';
 import type { Reading } from './history.js';
+import { ABSENT, type RecordState } from './record-state.js';
 
 /** What one call does to one record, and the answer that it gave; without an answer any would do. */
 export type RecordCall =
+  | CredentialCall
   /** `signedOut`: not a record that has one of these tags since before that moment. */
   | {
       readonly operation: 'get';
@@ -35,26 +38,18 @@ export type RecordCall =
   | { readonly operation: 'take'; readonly result?: Reading }
   | { readonly operation: 'delete'; readonly result?: boolean }
   /** A counter is a record whose value is its count. */
-  | { readonly operation: 'increment'; readonly result?: number }
+  | { readonly operation: 'increment'; readonly result?: number; readonly limit?: number }
   /** `deleteByTag` deletes this record, if it has the tag. */
   | { readonly operation: 'signOut'; readonly tag: string }
   /** `deleteByTag` is done: no record is left that had the tag before `begin`. */
   | { readonly operation: 'signedOut'; readonly tag: string; readonly begin: number };
-
-/** A record, or that there is none. */
-export interface RecordState {
-  readonly value: Reading;
-  /** Since when a record has its tags: the end of the call that gave them; Infinity if that was never acknowledged. */
-  readonly tags: ReadonlyMap<string, number>;
-}
-
-const ABSENT: RecordState = { value: null, tags: new Map() };
 
 /** One record of the store, without expiry. */
 export const recordModel: Model<RecordState, RecordCall> = {
   initial: ABSENT,
 
   step(state, call) {
+    if (isOfCredential(call)) return stepCredential(state, call);
     const isThere = state.value !== null;
     const fits = (answer: boolean) => !('result' in call) || call.result === undefined || call.result === answer;
     switch (call.operation) {
@@ -77,6 +72,7 @@ export const recordModel: Model<RecordState, RecordCall> = {
         return fits(isThere) ? ABSENT : undefined;
       case 'increment': {
         const count = Number(state.value) + 1;
+        if (count > (call.limit ?? Infinity)) return undefined;
         if (call.result !== undefined && call.result !== count) return undefined;
         return { value: String(count), tags: state.tags };
       }
@@ -93,6 +89,7 @@ export const recordModel: Model<RecordState, RecordCall> = {
   },
 
   believe(call) {
+    if (isOfCredential(call)) return believeCredential(call);
     switch (call.operation) {
       case 'get':
         return { value: call.result, tags: new Map() };

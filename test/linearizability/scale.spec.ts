@@ -1,6 +1,7 @@
 import { check } from './explain.js';
 import type { Call, History, Outcome } from './history.js';
-import { recordModel, type RecordCall, type RecordState } from './record-model.js';
+import { recordModel, type RecordCall } from './record-model.js';
+import type { RecordState } from './record-state.js';
 
 const CALLS = 100_000;
 const KEYS = 200;

@@ -1,6 +1,7 @@
 import { type Anomaly, findAnomalies } from './checker.js';
 import type { RecordInterval } from './projection.js';
-import { type RecordCall, recordModel, type RecordState } from './record-model.js';
+import { type RecordCall, recordModel } from './record-model.js';
+import type { RecordState } from './record-state.js';
 
 /** A piece of the history of one record that no order explains, and that is legal without its last call. */
 export interface Counterexample {

@@ -12,10 +12,10 @@ export interface WorkloadOptions {
   pause: number;
 }
 
-type Action = (workload: Workload) => Promise<void>;
-
 /** How often each call is made, of all together. */
-const MIX: readonly (readonly [share: number, action: Action])[] = [
+export type Mix<Work> = readonly (readonly [share: number, action: (work: Work) => Promise<void>])[];
+
+const MIX: Mix<Workload> = [
   [36, (work) => work.recorder.get(work.key())],
   [8, (work) => work.recorder.getMany([work.key(), work.key(), work.key()])],
   [18, (work) => work.recorder.put(work.key(), work.value(), work.someTags())],
@@ -37,22 +37,19 @@ const MIX: readonly (readonly [share: number, action: Action])[] = [
 /** How many of the calls are about a record that was moved. */
 const MOVED = 0.2;
 
-const TOTAL = MIX.reduce((sum, [share]) => sum + share, 0);
-
 /** Callers that call at random, until they are stopped. */
 export class Workload {
-  private running = true;
   private written = 0;
   private moves = 0;
   /** Keys that this process has moved records to, the newest last; nobody else knows them. */
   private readonly moved: string[] = [];
-  private readonly callers: Promise<void>[];
+  private readonly calling;
 
   constructor(
     readonly recorder: Recorder,
     private readonly options: WorkloadOptions,
   ) {
-    this.callers = Array.from({ length: options.callers }, () => this.call());
+    this.calling = callers(this, MIX, options);
   }
 
   /** Reads everything once more. */
@@ -61,9 +58,8 @@ export class Workload {
     for (const key of this.options.counters) await this.recorder.counter(key);
   }
 
-  async stop(): Promise<void> {
-    this.running = false;
-    await Promise.all(this.callers);
+  stop(): Promise<void> {
+    return this.calling.stop();
   }
 
   key(): string {
@@ -96,24 +92,38 @@ export class Workload {
   value(): string {
     return `${this.options.name}.${++this.written}`;
   }
-
-  private async call(): Promise<void> {
-    while (this.running) {
-      await action()(this);
-      await sleep(Math.random() * this.options.pause);
-    }
-  }
 }
 
-function action(): Action {
-  let left = Math.random() * TOTAL;
-  for (const [share, chosen] of MIX) {
+/** Begins so many callers, which call at random until they are stopped. */
+export function callers<Work>(
+  work: Work,
+  mix: Mix<Work>,
+  { callers: count, pause }: { callers: number; pause: number },
+) {
+  const calling = { isOn: true };
+  const call = async () => {
+    while (calling.isOn) {
+      await action(mix)(work);
+      await sleep(Math.random() * pause);
+    }
+  };
+  const all = Array.from({ length: count }, call);
+  const stop = async () => {
+    calling.isOn = false;
+    await Promise.all(all);
+  };
+  return { stop };
+}
+
+function action<Work>(mix: Mix<Work>) {
+  let left = Math.random() * mix.reduce((sum, [share]) => sum + share, 0);
+  for (const [share, chosen] of mix) {
     left -= share;
     if (left < 0) return chosen;
   }
   throw new Error('the shares do not add up');
 }
 
-function pick<T>(list: readonly T[]): T {
+export function pick<T>(list: readonly T[]): T {
   return list[Math.floor(Math.random() * list.length)] as T;
 }
