@@ -2,11 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TcpProxy } from '../support/proxy.js';
 import type { RedisServer } from '../support/redis-server.js';
 
-/** Where faults strike: a server that keeps what it acknowledged, and the network before it. */
+/** Where faults strike: a server that keeps what it acknowledged, the network before it, and the clock of a host. */
 export interface Scene {
   readonly server: RedisServer;
   readonly proxy: TcpProxy;
+  /** Sets the wall clock of one process off by so many ms. */
+  readonly shiftClock: (ms: number) => Promise<void>;
 }
+
+/** What the clock of that process is off by at first, in ms. */
+export const SHIFTED = 600_000;
 
 interface FaultKind {
   readonly name: string;
@@ -90,6 +95,14 @@ export const FAULTS: readonly FaultKind[] = [
       proxy.stallReplies((nth) => nth % 2 === parity);
       await sleep(lasting);
       await proxy.resume();
+    },
+  },
+  {
+    name: 'clock jumps',
+    async inflict({ shiftClock }, lasting) {
+      await shiftClock(-SHIFTED);
+      await sleep(lasting);
+      await shiftClock(SHIFTED);
     },
   },
 ];

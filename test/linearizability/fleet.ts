@@ -73,6 +73,11 @@ export class Fleet {
     return { leases: Object.fromEntries(leases.flat()), faults: faults.all, calls };
   }
 
+  /** The wall clock of the nth process is off by so many ms from now on. */
+  async shiftClock(nth: number, ms: number): Promise<void> {
+    await this.workers[nth]?.run('shiftClock', ms);
+  }
+
   /** How many calls of this run have ended. */
   async made(): Promise<number> {
     const counts = await Promise.all(this.workers.map((worker) => worker.run('made')));

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LONG } from '../support/fault-report.js';
 import { TcpProxy } from '../support/proxy.js';
 import { RedisServer } from '../support/redis-server.js';
-import { FAULTS } from './faults.js';
+import { FAULTS, SHIFTED } from './faults.js';
 import { type Crew, Fleet } from './fleet.js';
 import type { History } from './history.js';
 import { drawTimeline, reportHistories } from './report.js';
@@ -40,15 +40,16 @@ describe('On one server that keeps what it acknowledges', () => {
         { url },
         { url: proxy.url },
         { url: proxy.url, lease: LEASE },
-        { url, lease: LEASE, clock: 600_000 },
+        { url, lease: LEASE, clock: SHIFTED },
       ];
+      const shiftClock = (ms: number) => fleet.shiftClock(crews.length - 1, ms);
       const histories: History[] = [];
       for (let run = 0; run < RUNS; run++) {
         await server.cli('FLUSHALL');
         const history = await fleet.run(LOAD, crews, STORE, async (faults) => {
           for (const fault of shuffled(FAULTS)) {
             await sleep(AROUND);
-            await faults.during(fault.name, () => fault.inflict({ server, proxy }, LASTING));
+            await faults.during(fault.name, () => fault.inflict({ server, proxy, shiftClock }, LASTING));
           }
           await sleep(AROUND);
         });
