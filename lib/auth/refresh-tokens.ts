@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
@@ -6,6 +5,7 @@ import type { Observable } from 'rxjs';
 import { tellSession } from '../redis-cache.diagnostics.js';
 import { RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
+import { now } from '../redis-cache.timers.js';
 import { assertText } from './arguments.js';
 import type { DataSchema } from './data-schema.js';
 import { decide } from './decide.js';
@@ -123,9 +123,9 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
     await this.#settings.schema.check(data);
     const token = firstToken(newFamily());
     const key = sha256(token.family);
-    const now = this.#settings.lifetime.now();
-    const left = this.#fullLife(now);
-    const times = { createdAt: now, rotatedAt: now, left };
+    const moment = this.#settings.lifetime.now();
+    const left = this.#fullLife(moment);
+    const times = { createdAt: moment, rotatedAt: moment, left };
     const secrets = { sequence: token.sequence, current: sha256(token.secret) };
     const family: FamilyRecord = { subject, data, ...(about && { about }), ...times, ...secrets };
     await this.#store.put(key, family, { ttl: left, tags: [subject] });
@@ -211,7 +211,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
 
   /** Decides about a token by the record of its family, again if somebody was faster. */
   #judge(key: string, sent: RefreshToken, change?: (data: Data) => Input | Promise<Input>) {
-    const begun = performance.now();
+    const begun = now();
     const next = { family: sent.family, sequence: sent.sequence + 1, secret: randomToken() };
     const reading = this.#lifeLeft(key); // together with the record that `decide` asks for
     reading.catch(() => undefined); // awaited below, if there is a record
@@ -232,7 +232,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
         return { answer: { outcome: 'rotated', next, family: write }, write };
       }
       // What was current a moment ago was rotated since then.
-      const since = wasCurrent ? performance.now() - begun : family.left - life.left();
+      const since = wasCurrent ? now() - begun : family.left - life.left();
       if (place === 'previous' && Math.max(0, since) < this.#settings.retryWindow) {
         return { answer: { outcome: 'retried', next: successorOf(sent, family), family } };
       }
@@ -245,9 +245,9 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
   /** The life that Redis still gives a record, as it runs down; `undefined`: there is none. */
   async #lifeLeft(key: string): Promise<{ left(): number } | undefined> {
     const ttl = await this.#store.ttl(key);
-    const read = performance.now();
+    const read = now();
     // Without a ttl (PERSIST) nobody can tell how long it was not used: it is over.
-    return ttl === undefined ? undefined : { left: () => (ttl ?? -Infinity) - (performance.now() - read) };
+    return ttl === undefined ? undefined : { left: () => (ttl ?? -Infinity) - (now() - read) };
   }
 
   async #nextData(family: FamilyRecord, change?: (data: Data) => Input | Promise<Input>): Promise<unknown> {

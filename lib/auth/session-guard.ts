@@ -1,10 +1,10 @@
-import { performance } from 'node:perf_hooks';
 import { createParamDecorator, Inject, Injectable, Logger, SetMetadata } from '@nestjs/common';
 import type { CanActivate, ContextType, ExecutionContext, Type } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError, CacheCorruptError } from '../redis-cache.errors.js';
+import { now } from '../redis-cache.timers.js';
 import { InjectSessions } from './auth.options.js';
 import { refusalOf } from './refusals.js';
 import type { Refusal } from './refusals.js';
@@ -127,8 +127,8 @@ export class SessionGuard implements CanActivate {
   }
 
   #report(error: CacheCorruptError): void {
-    if (performance.now() - this.#reportedAt < REPORT_PAUSE) return;
-    this.#reportedAt = performance.now();
+    if (now() - this.#reportedAt < REPORT_PAUSE) return;
+    this.#reportedAt = now();
     this.#logger.error(`a session cannot be read, and its user is answered 401: ${error.message}`);
   }
 

@@ -1,10 +1,9 @@
-import { performance } from 'node:perf_hooks';
-import { clearTimeout, setTimeout } from 'node:timers';
 import type { ExecutionContext } from '@nestjs/common';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import type { Observable, Subscription } from 'rxjs';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
+import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
 import type { Session, SessionEvent } from './session.js';
 import { findToken } from './token-source.js';
 import type { FoundToken, TokenSource } from './token-source.js';
@@ -43,7 +42,7 @@ interface Bound {
   readonly client: SocketClient;
   readonly token: string;
   readonly id: string;
-  /** When the session was last known to go on, by `performance.now()`. */
+  /** When the session was last known to go on, by `now()`. */
   provenAt: number;
   timer?: NodeJS.Timeout;
   changes?: Subscription | undefined;
@@ -117,7 +116,7 @@ export class SessionSockets<Data> {
     try {
       const session = token === undefined ? undefined : await this.#sessions.get(token);
       if (!session || token === undefined) return close(client, 'ended');
-      const bound: Bound = { client, token, id: session.id, provenAt: performance.now() };
+      const bound: Bound = { client, token, id: session.id, provenAt: now() };
       this.#watch(bound);
       return { session, bound };
     } catch (error) {
@@ -146,13 +145,13 @@ export class SessionSockets<Data> {
       const left = await this.#sessions.left(bound.id);
       if (!this.#bound.get(bound.id)?.has(bound)) return;
       if (left === undefined) return this.#close(bound, 'ended');
-      bound.provenAt = performance.now();
+      bound.provenAt = now();
       this.#checkIn(Math.min(this.#recheck, left ?? Infinity), bound);
     } catch (error) {
       if (!this.#bound.get(bound.id)?.has(bound)) return;
       if (!isOutage(error)) return this.#close(bound, 'ended');
       // Whether the session has ended cannot be known: the socket is given as long again as between two looks.
-      if (performance.now() - bound.provenAt >= 2 * this.#recheck) return this.#close(bound, 'unavailable');
+      if (now() - bound.provenAt >= 2 * this.#recheck) return this.#close(bound, 'unavailable');
       this.#checkIn(Math.min(RETRY_PAUSE, this.#recheck), bound);
     }
   }

@@ -26,7 +26,7 @@ export type HeadChange =
  * where the head ends, and whether that names tags (`record/layout.ts`): indexes are changed by what the head says.
  *
  * Rules for every method and every implementation (one contract suite runs over all of them):
- * - It settles by `deadline`, a moment of `performance.now()`. Walks settle every step within the connection's timeout.
+ * - It settles by `deadline`, a moment of `now()`. Walks settle every step within the connection's timeout.
  * - It rejects with `CacheUnavailableError` or `CacheCommandError` and nothing else. Absence is never an error.
  * - A key of another Redis type than expected is `CacheCommandError` with reply `WRONGTYPE`, never "absent";
  *   `set`, `swap`, `heads`, `has`, `ttl`, `delete` and `scan` look at no type.

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers';
 import { HEAD_PREFIX_BYTES, taggedHead } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
+import { setImmediate as nextTurn } from '../redis-cache.timers.js';
 import type { CacheBackend, Change, Expiry, HeadChange, Keepable, LocalCopies } from './cache-backend.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';

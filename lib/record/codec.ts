@@ -1,8 +1,8 @@
-import { performance } from 'node:perf_hooks';
 import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { Serializer } from '../redis-cache.options.js';
+import { now } from '../redis-cache.timers.js';
 import { UnknownKeyError } from './cipher.js';
 import type { RecordCipher } from './cipher.js';
 import { jsonSerializer } from './json-serializer.js';
@@ -158,9 +158,9 @@ export class RecordCodec {
   /** What the store does about a record that it cannot read: throws, or tells the operator and takes it for absent. */
   corrupt(error: unknown, onCorrupt = this.settings.onCorrupt): undefined {
     if (!(error instanceof CacheCorruptError) || onCorrupt === 'throw') throw error;
-    const now = performance.now();
-    if (now - this.warnedAt >= WARNING_PAUSE) {
-      this.warnedAt = now;
+    const at = now();
+    if (at - this.warnedAt >= WARNING_PAUSE) {
+      this.warnedAt = at;
       this.settings.warn(`a record of "${this.settings.namespace}" counts as absent: ${error.message}`);
     }
     return undefined;

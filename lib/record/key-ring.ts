@@ -1,7 +1,6 @@
-import { performance } from 'node:perf_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
 import { CacheConfigError } from '../redis-cache.errors.js';
 import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
+import { delay, now } from '../redis-cache.timers.js';
 
 const KEY_BYTES = 32;
 const OPTIONS: readonly string[] = ['keys', 'hashKey', 'acceptPlain'] satisfies (keyof EncryptionOptions)[];
@@ -23,7 +22,7 @@ export class KeyRing {
   readonly #hashKey: Buffer;
   readonly #source: EncryptionSource;
   readonly #warn: (message: string) => void;
-  #readAt = performance.now();
+  #readAt = now();
   #refreshing: Promise<void> | undefined;
 
   private constructor(source: EncryptionSource, options: EncryptionOptions, warn: (message: string) => void) {
@@ -56,16 +55,18 @@ export class KeyRing {
 
   /** Whether it is time to ask the function again. */
   get isStale(): boolean {
-    return typeof this.#source === 'function' && performance.now() - this.#readAt > REFRESH_AFTER;
+    return typeof this.#source === 'function' && now() - this.#readAt > REFRESH_AFTER;
   }
 
   /** Asks the function again, if there is one, at most once a second; resolves after `patience` ms at the latest. */
   async refresh(patience: number): Promise<void> {
     const source = this.#source;
     if (typeof source !== 'function') return;
-    if (!this.#refreshing && performance.now() - this.#readAt < REFRESH_PAUSE) return;
+    if (!this.#refreshing && now() - this.#readAt < REFRESH_PAUSE) return;
     this.#refreshing ??= this.#ask(source);
-    await Promise.race([this.#refreshing, delay(patience, undefined, { ref: false })]);
+    const answered = new AbortController();
+    await Promise.race([this.#refreshing, delay(patience, answered.signal)]);
+    answered.abort();
   }
 
   /** If that fails, the operator is told, and the keys at hand go on being good. */
@@ -80,7 +81,7 @@ export class KeyRing {
         error instanceof CacheConfigError ? error.message : error instanceof Error ? error.name : 'failed';
       this.#warn(`"encryption" gave no new keys (${problem}); the ones at hand stay`);
     } finally {
-      this.#readAt = performance.now();
+      this.#readAt = now();
       this.#refreshing = undefined;
     }
   }

@@ -1,6 +1,6 @@
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { PutOptions } from '../redis-cache.options.js';
+import { now } from '../redis-cache.timers.js';
 import { assertFunction } from './arguments.js';
 import type { Keyspace } from './keyspace.js';
 import type { Reads } from './reads.js';
@@ -58,10 +58,10 @@ export class Changes {
     const recordKey = this.keyspace.recordKey(id);
     for (let deadline = this.deadline(); ;) {
       const bytes = await this.backend.get(recordKey, deadline);
-      const begun = performance.now();
+      const begun = now();
       const found = bytes && (await this.reads.decode(id, Buffer.from(bytes)));
       if (!bytes || !found || !(await test(found.value))) return false;
-      deadline += performance.now() - begun;
+      deadline += now() - begun;
       if (await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline)) {
         await this.tags.leave([found], deadline);
         return true;

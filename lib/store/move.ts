@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
 import { afterAPart } from '../backend/writes-in-parts.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
@@ -6,6 +5,7 @@ import type { RecordHeader } from '../record/layout.js';
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { MoveOptions } from '../redis-cache.options.js';
+import { now } from '../redis-cache.timers.js';
 import { assertFunction, assertOptions } from './arguments.js';
 import { ttlOf, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
@@ -38,7 +38,7 @@ interface Place {
   readonly fullKey: string;
 }
 
-/** The record to be moved, as it was at a moment of `performance.now()`. */
+/** The record to be moved, as it was at a moment of `now()`. */
 interface Source extends Decoded {
   readonly left: number | null;
   readonly at: number;
@@ -83,9 +83,9 @@ export class Moves {
     for (let deadline = this.deadline(); ;) {
       const source = await this.source(plan.from, deadline);
       if (!source) return undefined;
-      const begun = performance.now();
+      const begun = now();
       const target = await this.target(plan, source);
-      deadline += performance.now() - begun;
+      deadline += now() - begun;
       await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
       const expiry = await this.arrive(plan, target, source, deadline);
       try {
@@ -128,7 +128,7 @@ export class Moves {
   }
 
   private async source({ id, recordKey }: Place, deadline: number): Promise<Source | undefined> {
-    const at = performance.now();
+    const at = now();
     const record = await this.backend.getWithTtl(recordKey, deadline);
     // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
     const found = record && (await this.reads.decode(id, Buffer.from(record.bytes)));
@@ -138,14 +138,14 @@ export class Moves {
   }
 
   private async target({ from, to, change, ttl, tags }: Plan, source: Source): Promise<Target> {
-    const now = this.backend.now();
+    const moment = this.backend.now();
     const tagIds = tags ?? source.header.tags;
     const life = ttl === undefined ? {} : { ttl, fixedEnd: false };
     const header = { ...source.header, ...life, tags: tagIds, incarnation: this.writes.incarnation(tagIds) };
     const bytes = await (change
       ? this.codec.encode(to.fullKey, to.id, await change(source.value), header)
       : this.codec.transfer(from.id, source.bytes, to.fullKey, to.id, header));
-    const mark = endingAt(now + 2 * this.settings.timeout, header);
+    const mark = endingAt(moment + 2 * this.settings.timeout, header);
     return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
   }
 
@@ -168,7 +168,7 @@ export class Moves {
     }
     const life = withinAge(this.settings, header, left, this.backend.now());
     await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline);
-    return () => (life === null ? 'never' : { in: Math.max(1, Math.ceil(life - (performance.now() - at))) });
+    return () => (life === null ? 'never' : { in: Math.max(1, Math.ceil(life - (now() - at))) });
   }
 
   /** @throws CacheArgumentError */

@@ -1,13 +1,12 @@
-// Imported: the global one is a getter (of Node 20, at least), which would be a tenth of what a hit costs.
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend, Coverage, LocalCopies } from '../backend/cache-backend.js';
+import { now, wallNow } from '../redis-cache.timers.js';
 import type { CopyBudget, SizedCopy } from './copy-budget.js';
 import { budgetOf } from './copy-budget.js';
 import { tellNearCache } from '../redis-cache.diagnostics.js';
 import type { Keyspace } from './keyspace.js';
 import type { StoreSettings } from './store-settings.js';
 
-/** A local copy of a record. Moments are of `performance.now()`. */
+/** A local copy of a record. Moments are of `now()`. */
 export interface NearEntry extends SizedCopy {
   readonly id: string;
   /** Deeply frozen, to be handed out as it is (a promise for each hit takes longer); absent: `bytes` are to be decoded for each caller. */
@@ -72,15 +71,15 @@ export class NearCache implements LocalCopies {
     const entry = this.entries.get(id);
     if (!entry) return undefined;
     const { coverage } = entry;
-    const now = performance.now();
-    const wall = Date.now();
-    if (now >= coverage.provenAt + this.lease || wall >= coverage.provenAtByWall + this.lease) return undefined;
-    if (now >= entry.until || wall >= entry.untilByWall) {
+    const at = now();
+    const wall = wallNow();
+    if (at >= coverage.provenAt + this.lease || wall >= coverage.provenAtByWall + this.lease) return undefined;
+    if (at >= entry.until || wall >= entry.untilByWall) {
       this.drop(id);
       return undefined;
     }
-    if (now - entry.usedAt > RECENCY) {
-      entry.usedAt = now;
+    if (at - entry.usedAt > RECENCY) {
+      entry.usedAt = at;
       this.entries.delete(id);
       this.entries.set(id, entry);
       this.budget.use(entry);

@@ -1,7 +1,7 @@
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { RecordCipher } from '../record/cipher.js';
 import { RecordCodec } from '../record/codec.js';
+import { now } from '../redis-cache.timers.js';
 import { Changes } from './changes.js';
 import { Counters } from './counters.js';
 import { Keyspace } from './keyspace.js';
@@ -62,7 +62,7 @@ export class Operations {
     readonly keyspace: Keyspace,
   ) {
     const { settings, backend, codec, tags, near } = common;
-    const deadline = () => performance.now() + settings.timeout;
+    const deadline = () => now() + settings.timeout;
     this.deadline = deadline;
     this.settings = settings;
     this.backend = backend;

@@ -1,8 +1,8 @@
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { GetOptions } from '../redis-cache.options.js';
+import { now, wallNow } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
 import { rejecting } from './caller-stack.js';
 import { isTooOld, slideDueIn, tooOldAt, touchTtl } from './expiry.js';
@@ -135,7 +135,7 @@ export class Reads {
     deadline: number,
     slides = true,
   ): Promise<Decoded | undefined> {
-    const [begunAt, begunAtByWall] = [performance.now(), Date.now()];
+    const [begunAt, begunAtByWall] = [now(), wallNow()];
     const flight = near.begin(id);
     try {
       const { bytes, ttl = null, coverage } = await this.backend.getToKeep(this.keyspace.recordKey(id), deadline);
@@ -143,15 +143,15 @@ export class Reads {
       near.drop(id);
       const found = bytes && (await this.decode(id, bytes));
       if (!found) return undefined;
-      const now = this.backend.now();
-      const slideIn = slideDueIn(this.settings, found.header, ttl, now);
-      const life = Math.min(ttl ?? Infinity, slideIn, tooOldAt(this.settings, found.header) - now);
+      const clock = this.backend.now();
+      const slideIn = slideDueIn(this.settings, found.header, ttl, clock);
+      const life = Math.min(ttl ?? Infinity, slideIn, tooOldAt(this.settings, found.header) - clock);
       const [until, untilByWall] = [begunAt + life, begunAtByWall + life];
       const frozen = this.codec.makesValues ? freezePlainData(found.value) : undefined;
       // A copy, since the bytes may be a small part of what came with them.
       const copy = frozen === undefined ? { bytes: Buffer.from(found.bytes) } : { value: Promise.resolve(found.value) };
       const size = ENTRY_BYTES + 2 * id.length + (frozen ?? found.bytes.length);
-      if (coverage) near.keep(flight, { id, ...copy, size, coverage, until, untilByWall, usedAt: performance.now() });
+      if (coverage) near.keep(flight, { id, ...copy, size, coverage, until, untilByWall, usedAt: now() });
       if (slides && slideIn <= 0) await this.slide(found, ttl, deadline);
       return found;
     } finally {

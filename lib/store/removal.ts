@@ -1,8 +1,8 @@
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
 import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { DeleteByTagOptions, ScanOptions } from '../redis-cache.options.js';
+import { now } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
 import type { Keyspace, Kind } from './keyspace.js';
 import { assertTimeLeft } from './rewrite.js';
@@ -53,9 +53,9 @@ export class Removal {
     const recordKey = this.keyspace.recordKey(id);
     for (;;) {
       const bytes = await this.backend.get(recordKey, deadline);
-      const begun = performance.now();
+      const begun = now();
       if (!bytes || (await open(id, Buffer.from(bytes))) === undefined) return undefined;
-      deadline += performance.now() - begun; // a schema takes its own time
+      deadline += now() - begun; // a schema takes its own time
       if (await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline)) return bytes;
       assertTimeLeft(deadline);
     }

@@ -1,9 +1,9 @@
-import { performance } from 'node:perf_hooks';
 import type { CacheBackend, NextExpiry } from '../backend/cache-backend.js';
 import type { RecordCodec } from '../record/codec.js';
 import type { RecordHeader } from '../record/layout.js';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
+import { now } from '../redis-cache.timers.js';
 import { isFixed, isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
 import type { Given } from './put-options.js';
@@ -56,11 +56,11 @@ export class Rewrites {
         return undefined;
       }
       const given = header.movedAway ? { tags: asked.tags } : asked; // nothing gives it a longer life
-      const begun = performance.now();
+      const begun = now();
       const changed = await change(bytes);
       if (!changed) return undefined;
       const draft = await this.nextDraft(this.keyspace.fullKey(key), id, header, changed, given);
-      deadline += performance.now() - begun;
+      deadline += now() - begun;
       covered = draft.header;
       const expiry = await this.nextExpiry(id, header, covered, given, deadline);
       if (expiry && (await this.backend.compareAndSet(recordKey, bytes, { set: draft.bytes, expiry }, deadline))) {
@@ -76,14 +76,14 @@ export class Rewrites {
     for (let found = known, covered: RecordHeader | undefined; ; found = undefined) {
       found ??= await this.head(id, deadline);
       if (covered) await this.uncover(id, covered, found?.header, deadline);
-      const now = this.backend.now();
-      if (!found || isTooOld(this.settings, found.header, now)) {
+      const moment = this.backend.now();
+      if (!found || isTooOld(this.settings, found.header, moment)) {
         this.backend.forget(this.keyspace.recordKey(id));
         return false;
       }
       const { header, head } = found;
       if (header.movedAway || (ttl === undefined && isFixed(header))) return true;
-      const life = withinAge(this.settings, header, ttl === undefined ? header.ttl : ttl, now);
+      const life = withinAge(this.settings, header, ttl === undefined ? header.ttl : ttl, moment);
       const expire = await this.tags.cover(id, header, life, deadline);
       if (await this.backend.compareHead(this.keyspace.recordKey(id), head, { expire }, deadline)) return true;
       assertTimeLeft(deadline);
@@ -110,10 +110,10 @@ export class Rewrites {
   private async uncover(
     id: string,
     before: RecordHeader,
-    now: RecordHeader | undefined,
+    after: RecordHeader | undefined,
     deadline: number,
   ): Promise<void> {
-    if (before.incarnation === undefined || before.incarnation === now?.incarnation) return;
+    if (before.incarnation === undefined || before.incarnation === after?.incarnation) return;
     await this.tags.leave([{ id, header: before }], deadline);
   }
 
@@ -152,7 +152,7 @@ export class Rewrites {
 
 /** @throws CacheUnavailableError */
 export function assertTimeLeft(deadline: number): void {
-  if (performance.now() < deadline) return;
+  if (now() < deadline) return;
   const message = 'other callers kept changing the record until the time was over';
   throw new CacheUnavailableError('timeout', 'not-sent', message);
 }

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { performance } from 'node:perf_hooks';
-import { clearTimeout, setTimeout } from 'node:timers';
 import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
+import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
 
 /** An update that is going on, and the one whose callback called it. */
 interface Turn {
@@ -59,7 +58,7 @@ export class UpdateQueue {
         const message = 'other updates of the key took until the time was over';
         reject(new CacheUnavailableError('timeout', 'not-sent', message));
       };
-      const timer = setTimeout(giveUp, deadline - performance.now());
+      const timer = setTimeout(giveUp, deadline - now());
       others.add(begin);
     });
   }

@@ -1,6 +1,7 @@
 import FakeTimers from '@sinonjs/fake-timers';
 import { CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
 import { RedisServer } from '../support/redis-server.js';
 
 const { jest } = import.meta;
@@ -78,6 +79,39 @@ describe.each(libraries)('with %s fake timers, memory:', (_, install) => {
     expect(await store.ttl('b')).toBe(60_000);
     expect(await store.deleteByTag('tag')).toBe(0);
     expect(await store.clear()).toBe(1);
+  });
+});
+
+describe.each(libraries)('with %s fake timers that begin after the boot, on Redis', (_, install) => {
+  let server: RedisServer;
+  let app: CacheApp;
+  let clock: ReturnType<Install> | undefined;
+
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  beforeEach(async () => {
+    app = await CacheApp.start({ url: server.url, ttl: null, timeout: '1s' });
+    await app.store.clear();
+    clock = install(Date.now());
+  });
+  afterEach(async () => {
+    clock?.uninstall();
+    server.thaw();
+    await app.close();
+  });
+  afterAll(() => server.stop());
+
+  // oxlint-disable-next-line jest/expect-expect -- useAll expects
+  it('every call is answered', () => useAll(app.store));
+
+  it('a call rejects in time while the server is frozen, and the next one is answered once it runs again', async () => {
+    server.freeze();
+    await expect(app.store.get('a')).rejects.toThrow(CacheUnavailableError);
+    server.thaw();
+    clock?.uninstall();
+    await eventually(() => app.store.put('a', 1));
+    expect(await app.store.get('a')).toBe(1);
   });
 });
 

@@ -56,6 +56,13 @@ describe('the house', () => {
     ).toEqual([]);
   });
 
+  it('takes clocks and timers from the one file that keeps those of before any fake ones', () => {
+    const isTime = (specifier: string) => /^node:(perf_hooks|timers(\/promises)?)$/.test(specifier);
+    const isTimers = (path: string) => path.endsWith('/redis-cache.timers.ts');
+    expect(importsWhere(({ path }, { specifier }) => isTime(specifier) && !isTimers(path))).toEqual([]);
+    expect(importsWhere(({ path }, { specifier }) => isTime(specifier) && isTimers(path))).toHaveLength(2);
+  });
+
   it('imports files that exist', () => {
     const files = new Set(sources.map(({ path }) => path));
     expect(importsWhere((_, { file }) => file !== undefined && !files.has(file))).toEqual([]);

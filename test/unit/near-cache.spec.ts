@@ -1,18 +1,18 @@
 import { InvalidationFeed } from '../../lib/connection/invalidation-feed.js';
 import { CopyBudget } from '../../lib/store/copy-budget.js';
-import { NearCache } from '../../lib/store/near-cache.js';
-import type { NearEntry } from '../../lib/store/near-cache.js';
+import type { NearCache as Cache, NearEntry } from '../../lib/store/near-cache.js';
 import { freezePlainData } from '../../lib/store/plain-data.js';
 
 const LEASE = 1000;
-const realNow = performance.now.bind(performance);
-const realWall = Date.now.bind(Date);
+let [now, wall] = [0, 0];
+/** As Jest has it for ES modules; @types/jest lacks it. */
+const jest = import.meta.jest as ImportMeta['jest'] & { unstable_mockModule(path: string, make: () => object): void };
+jest.unstable_mockModule('../../lib/redis-cache.timers.js', () => ({ now: () => now, wallNow: () => wall }));
+const { NearCache } = await import('../../lib/store/near-cache.js');
 
 describe('NearCache', () => {
   let coverage: { provenAt: number; provenAtByWall: number };
-  let near: NearCache;
-  let now: number;
-  let wall: number;
+  let near: Cache;
 
   const entry = (id: string, until = Infinity, size = 1): NearEntry => {
     return { id, bytes: Buffer.from(id), size, coverage, until, untilByWall: Infinity, usedAt: now };
@@ -25,15 +25,9 @@ describe('NearCache', () => {
 
   beforeEach(() => {
     now = 10_000;
-    performance.now = () => now;
     wall = 1_000_000;
-    Date.now = () => wall;
     coverage = { provenAt: now, provenAtByWall: wall };
     near = new NearCache(LEASE, 3, new CopyBudget(1000));
-  });
-  afterEach(() => {
-    performance.now = realNow;
-    Date.now = realWall;
   });
 
   it('gives what was kept, and nothing else', () => {
@@ -147,7 +141,7 @@ describe('NearCache', () => {
   });
 
   describe('of more bytes than the budget', () => {
-    const keep = (cache: NearCache, id: string, size: number) => cache.keep(cache.begin(id), entry(id, Infinity, size));
+    const keep = (cache: Cache, id: string, size: number) => cache.keep(cache.begin(id), entry(id, Infinity, size));
 
     it('the least recently used goes, also if it is a copy of another store', () => {
       const budget = new CopyBudget(100);
