@@ -1,7 +1,27 @@
 import type { SessionData } from 'express-session';
+import { CacheArgumentError } from '../redis-cache.errors.js';
+import { assertOptions } from '../store/arguments.js';
+import { RedisCacheStore } from '../store/redis-cache.store.js';
+
+/** `connect-redis`: its records under the same keys are read, too, and rewritten when they are saved. */
+export interface RedisCacheSessionStoreOptions {
+  legacy?: 'connect-redis';
+}
+
+/** The records of a store as sessions, with `legacy` those of connect-redis as well. @throws CacheArgumentError for any other option */
+export function sessionsOf(
+  store: RedisCacheStore,
+  options: RedisCacheSessionStoreOptions,
+): RedisCacheStore<SessionData> {
+  assertOptions(options, ['legacy']);
+  const { legacy } = options;
+  if (legacy === undefined) return store as RedisCacheStore<SessionData>;
+  if (legacy !== 'connect-redis') throw new CacheArgumentError("legacy: must be 'connect-redis'");
+  return new RedisCacheStore<SessionData>(RedisCacheStore.operationsOf(store).reading(readConnectRedis));
+}
 
 /** A session as connect-redis stores it: JSON, with the end of the cookie as a text. `undefined`: the bytes are none. It may throw. */
-export function readConnectRedis(bytes: Buffer): SessionData | undefined {
+function readConnectRedis(bytes: Buffer): SessionData | undefined {
   const parsed: unknown = JSON.parse(bytes.toString('utf8'));
   if (!isSession(parsed)) return undefined;
   const { cookie } = parsed;

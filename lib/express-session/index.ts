@@ -2,20 +2,15 @@
 import { callbackify } from 'node:util';
 import { Store } from 'express-session';
 import type { Session, SessionData } from 'express-session';
-import { CacheArgumentError } from '../redis-cache.errors.js';
 import { RedisCacheStore } from '../store/redis-cache.store.js';
-import { readConnectRedis } from './connect-redis.js';
+import { sessionsOf } from './connect-redis.js';
+import type { RedisCacheSessionStoreOptions } from './connect-redis.js';
+import { dataOf, isMarked, mark, marked } from './session-data.js';
 
-/** `connect-redis`: its records under the same keys are read, too, and rewritten when they are saved. */
-export interface RedisCacheSessionStoreOptions {
-  legacy?: 'connect-redis';
-}
+export type { RedisCacheSessionStoreOptions } from './connect-redis.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 type Request = Parameters<Store['createSession']>[0];
-
-/** `@fastify/session` copies enumerable properties of what it loads, inherited ones included; JSON and hashes leave out functions. */
-const LOADED = { '~loaded': () => true };
 
 /**
  * A store for express-session and `@fastify/session` (which needs express-session installed beside it). Methods take a callback, or
@@ -35,50 +30,38 @@ export class RedisCacheSessionStore extends Store {
   declare generate: (request: Request) => void;
   readonly #store: RedisCacheStore<SessionData>;
   readonly #ttl: number | null;
-  /** Sessions that have a record. */
-  readonly #known = new WeakSet<object>();
 
+  /** @throws CacheArgumentError for an option that it does not know */
   constructor(store: RedisCacheStore, options: RedisCacheSessionStoreOptions = {}) {
     super();
-    const { legacy, ...others } = options;
-    const unknown = Object.keys(others)[0] ?? (legacy !== undefined && legacy !== 'connect-redis' && 'legacy');
-    if (unknown) throw new CacheArgumentError(`${unknown}: the only option is legacy: 'connect-redis'`);
-    const operations = RedisCacheStore.operationsOf(store);
-    const reading = legacy ? new RedisCacheStore(operations.reading(readConnectRedis)) : store;
-    this.#store = reading as RedisCacheStore<SessionData>;
-    this.#ttl = operations.settings.ttl;
+    this.#store = sessionsOf(store, options);
+    this.#ttl = RedisCacheStore.operationsOf(store).settings.ttl;
   }
 
   override createSession(request: Request, data: SessionData): Session & SessionData {
-    const session = super.createSession(request, { ...data });
-    this.#known.add(session);
-    return session;
+    return mark(super.createSession(request, { ...data }));
   }
 
   override get(id: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     return settle(callback, async () => {
-      const found = await this.#store.get(id);
-      return found ? Object.assign(Object.create(LOADED) as SessionData, found) : null;
+      const data = await this.#store.get(id);
+      return data ? marked(data) : null;
     });
   }
 
   override set(id: string, session: SessionData, callback?: Callback): Promise<void> {
     return settle(callback, async () => {
-      const value = plain(session);
-      const ttl = this.#ttlOf(value);
-      if (isOver(ttl)) return void (await this.#store.delete(id));
-      if (this.#known.has(session) || '~loaded' in session) return void (await this.#store.replace(id, value, { ttl }));
-      await this.#store.put(id, value, { ttl });
-      this.#known.add(session);
+      const data = dataOf(session);
+      const write = isMarked(session) ? 'replace' : 'put';
+      await this.#within(data, id, (ttl) => this.#store[write](id, data, { ttl }));
+      mark(session);
     });
   }
 
   override touch(id: string, session: SessionData, callback?: Callback): Promise<void> {
     return settle(callback, async () => {
-      const { cookie } = plain(session);
-      const ttl = this.#ttlOf({ cookie });
-      if (isOver(ttl)) return void (await this.#store.delete(id));
-      await this.#store.update(id, (stored) => ({ ...stored, cookie }), { ttl });
+      const { cookie } = dataOf(session);
+      await this.#within({ cookie }, id, (ttl) => this.#store.update(id, (data) => ({ ...data, cookie }), { ttl }));
     });
   }
 
@@ -90,12 +73,12 @@ export class RedisCacheSessionStore extends Store {
     return settle(callback, async () => {
       const from = request.sessionID;
       this.generate(request);
-      const value = plain(request.session);
-      const ttl = this.#ttlOf(value);
-      if (isOver(ttl)) return void (await this.#store.delete(from));
-      // The new session has nothing of the old one, its tags included.
-      const moved = await this.#store.move(from, request.sessionID, { change: () => value, ttl, tags: [] });
-      if (moved) this.#known.add(request.session);
+      const { sessionID: to, session } = request;
+      const data = dataOf(session);
+      await this.#within(data, from, async (ttl) => {
+        // The new session has nothing of the old one, its tags included.
+        if (await this.#store.move(from, to, { change: () => data, ttl, tags: [] })) mark(session);
+      });
     });
   }
 
@@ -111,7 +94,7 @@ export class RedisCacheSessionStore extends Store {
   override all(callback?: Callback<(SessionData & { id: string })[]>): Promise<(SessionData & { id: string })[]> {
     return settle(callback, async () => {
       const sessions = [];
-      for await (const [id, session] of this.#store.entries()) sessions.push({ ...session, id });
+      for await (const [id, data] of this.#store.entries()) sessions.push({ ...data, id });
       return sessions;
     });
   }
@@ -120,26 +103,11 @@ export class RedisCacheSessionStore extends Store {
     return settle(callback, async () => void (await this.#store.clear()));
   }
 
-  #ttlOf({ cookie }: Pick<SessionData, 'cookie'>): number | null {
-    return cookie.expires ? new Date(cookie.expires).getTime() - Date.now() : this.#ttl;
+  /** Writes a record that lives as long as its cookie; once that is over, deletes it. */
+  async #within({ cookie }: Pick<SessionData, 'cookie'>, id: string, write: (ttl: number | null) => Promise<unknown>) {
+    const ttl = cookie.expires ? new Date(cookie.expires).getTime() - Date.now() : this.#ttl;
+    await (ttl !== null && ttl <= 0 ? this.#store.delete(id) : write(ttl));
   }
-}
-
-function isOver(ttl: number | null): boolean {
-  return ttl !== null && ttl <= 0;
-}
-
-/** What of a session is stored: as in JSON, neither functions nor properties that are undefined. */
-function plain(session: SessionData): SessionData {
-  const { cookie } = session;
-  const fields = 'toJSON' in cookie && typeof cookie.toJSON === 'function' ? (cookie.toJSON() as object) : cookie;
-  return { ...said(session), cookie: said(fields) } as SessionData;
-}
-
-function said(fields: object): object {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined && typeof value !== 'function'),
-  );
 }
 
 /** With a callback, it hears of the end; whoever gave none has the promise. */

@@ -1,11 +1,10 @@
-import type { INestApplication } from '@nestjs/common';
 import { MemoryStore, type SessionData } from 'express-session';
 import { CacheArgumentError, CacheUnavailableError, RedisCacheStore } from 'nestjs-redis-cache-store';
 import { RedisCacheSessionStore } from 'nestjs-redis-cache-store/express-session';
 import { commandsDuring } from '../support/command-stats.js';
-import { gate } from '../support/gate.js';
 import { Stage } from '../support/stage.js';
-import { Browser, COOKIE_AGE, SessionController, startSessions } from './session-stage.js';
+import { sessionContract } from './session-contract.js';
+import { Browser, COOKIE_AGE, startSessions } from './session-stage.js';
 
 const data = (fields: object, age = COOKIE_AGE): SessionData => ({
   cookie: { originalMaxAge: age, expires: new Date(Date.now() + age), path: '/' },
@@ -157,71 +156,16 @@ describe('the store for express-session', () => {
   it('refuses an option that it does not know', () => {
     const open = (options: object) => () => new RedisCacheSessionStore(store, options);
     expect(open({ legacy: 'connect-mongo' })).toThrow(CacheArgumentError);
-    expect(open({ prefix: 'sess:' })).toThrow("prefix: the only option is legacy: 'connect-redis'");
+    expect(open({ legacy: 'connect-mongo' })).toThrow("legacy: must be 'connect-redis'");
+    expect(open({ prefix: 'sess:' })).toThrow('options: "prefix" is unknown; there are "legacy"');
   });
 });
 
 describe('an application with express-session', () => {
-  let stage: Stage;
-  let apps: INestApplication[];
-  let browser: Browser;
-
-  const start = () => startSessions({ url: stage.url }, (app) => new RedisCacheSessionStore(app.get(RedisCacheStore)));
-  const app = (i: number) => apps[i] as INestApplication;
-  const keys = async () => (await stage.server.cli('KEYS', '*')) as string[];
-
-  beforeAll(async () => {
-    stage = await Stage.redis();
-    apps = [await start(), await start()];
-  });
-  beforeEach(async () => {
-    await stage.server.cli('FLUSHALL');
-    browser = new Browser();
-    SessionController.arrived = gate();
-    SessionController.leave = gate();
-  });
-  afterEach(() => stage.clean());
-  afterAll(async () => {
-    await Promise.all(apps.map((each) => each.close()));
-    await stage.stop();
-  });
-
-  it('keeps a session over two instances, and makes none for whoever stores nothing', async () => {
-    await browser.ask(app(0), 'get', '/');
-    expect(await keys()).toEqual([]);
-    for (const i of [0, 1, 0]) await browser.ask(app(i), 'post', '/visit');
-    expect((await browser.ask(app(1), 'get', '/')).body).toEqual({ visits: 3 });
-    expect(await keys()).toEqual([`sess:${browser.id}`]);
-  });
-
-  it('gives a session a new id and nothing of the old at login', async () => {
-    await browser.ask(app(0), 'post', '/visit');
-    const old = browser.id;
-    await browser.ask(app(1), 'post', '/login?user=ann');
-    expect(browser.id).not.toBe(old);
-    expect((await browser.ask(app(0), 'get', '/')).body).toEqual({ user: 'ann' });
-    expect(await keys()).toEqual([`sess:${browser.id}`]);
-  });
-
-  it('does not revive a session that is destroyed while a slow request holds it', async () => {
-    await browser.ask(app(0), 'post', '/login?user=ann');
-    const slow = browser.ask(app(0), 'post', '/slow');
-    await SessionController.arrived.promise;
-    await browser.ask(app(1), 'post', '/logout');
-    SessionController.leave.open();
-    await slow;
-    expect(await keys()).toEqual([]);
-  });
-
-  it('extends a session with every request, and ends it with its cookie', async () => {
-    await browser.ask(app(0), 'post', '/login?user=ann');
-    for (let i = 0; i < 3; i++) {
-      await stage.pass(COOKIE_AGE * 0.6);
-      expect((await browser.ask(app(i % 2), 'get', '/')).body).toEqual({ user: 'ann' });
-    }
-    await stage.pass(COOKIE_AGE + 1000);
-    expect((await browser.ask(app(0), 'get', '/')).body).toEqual({});
-  });
+  const instances = sessionContract((url) =>
+    startSessions({ url }, (app) => new RedisCacheSessionStore(app.get(RedisCacheStore))),
+  );
+  const ask = (method: 'get' | 'post', path: string) => instances().browser.ask(instances().app(0), method, path);
 
   it('behaves as the store of express-session itself in each of these steps', async () => {
     const memory = new MemoryStore();
@@ -239,19 +183,19 @@ describe('an application with express-session', () => {
     ];
     for (const step of steps) {
       const [method, path] = step.split(' ') as ['get' | 'post', string];
-      const [own, model] = [await browser.ask(app(0), method, path), await other.ask(theirs, method, path)];
+      const [own, model] = [await ask(method, path), await other.ask(theirs, method, path)];
       expect({ step, ...own }).toEqual({ step, ...model });
-      expect([step, browser.id === '']).toEqual([step, other.id === '']);
+      expect([step, instances().browser.id === '']).toEqual([step, other.id === '']);
     }
     await theirs.close();
   });
 
   // The last: it leaves no server behind.
   it('answers 503 in an outage, and does not take it for a new visitor', async () => {
-    await browser.ask(app(0), 'post', '/login?user=ann');
-    await stage.server.kill9();
-    const store = new RedisCacheSessionStore(app(0).get(RedisCacheStore));
+    await ask('post', '/login?user=ann');
+    await instances().stage.server.kill9();
+    const store = new RedisCacheSessionStore(instances().app(0).get(RedisCacheStore));
     await expect(store.get('a')).rejects.toThrow(CacheUnavailableError);
-    expect(await browser.ask(app(0), 'get', '/')).toMatchObject({ status: 503, retryAfter: '1' });
+    expect(await ask('get', '/')).toMatchObject({ status: 503, retryAfter: '1' });
   });
 });
