@@ -4,10 +4,14 @@ import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
 
 /** An update that is going on, and the one whose callback called it. */
 interface Turn {
+  readonly queue: UpdateQueue;
   readonly key: string;
   readonly outer: Turn | undefined;
   isOver: boolean;
 }
+
+/** One for the process: Node 20 passes each one that was ever run on to every promise, also after its backend is closed. */
+const turns = new AsyncLocalStorage<Turn>();
 
 /**
  * Updates of one key take turns within a process: each would otherwise have to begin again whenever another one was faster,
@@ -25,7 +29,6 @@ export class UpdateQueue {
 
   /** The updates that wait for each key, the first one in front; no entry: nobody has the turn. */
   private readonly waiting = new Map<string, Set<() => void>>();
-  private readonly turns = new AsyncLocalStorage<Turn>();
 
   /**
    * Runs an update once those before it are over.
@@ -33,12 +36,12 @@ export class UpdateQueue {
    * @throws CacheArgumentError if it would wait for itself; CacheUnavailableError if its turn does not come by the deadline
    */
   async run<T>(key: string, deadline: number, update: () => Promise<T>): Promise<T> {
-    const outer = this.turns.getStore();
-    assertNotInside(outer, key);
+    const outer = turns.getStore();
+    this.assertNotInside(outer, key);
     await this.turn(key, deadline);
-    const turn = { key, outer, isOver: false };
+    const turn = { queue: this, key, outer, isOver: false };
     try {
-      return await this.turns.run(turn, update);
+      return await turns.run(turn, update);
     } finally {
       turn.isOver = true;
       this.passOn(key);
@@ -70,13 +73,13 @@ export class UpdateQueue {
     others?.delete(next);
     next();
   }
-}
 
-function assertNotInside(turn: Turn | undefined, key: string): void {
-  for (let each = turn; each; each = each.outer) {
-    if (each.key !== key || each.isOver) continue;
-    throw new CacheArgumentError(
-      'key: is being updated by the update that calls this one, which would wait for itself; return the new value there instead',
-    );
+  private assertNotInside(turn: Turn | undefined, key: string): void {
+    for (let each = turn; each; each = each.outer) {
+      if (each.queue !== this || each.key !== key || each.isOver) continue;
+      throw new CacheArgumentError(
+        'key: is being updated by the update that calls this one, which would wait for itself; return the new value there instead',
+      );
+    }
   }
 }
