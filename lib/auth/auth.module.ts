@@ -129,13 +129,16 @@ function oddsOf(namespace: string, { odds }: OneTimeCodes): string {
   return `codes of "${namespace}": a guesser's odds are ${oneIn(odds.code)} for a code and ${oneIn(odds.day)} for a day`;
 }
 
+/** What Nest calls of every provider that has it. */
+const HOOKS: readonly (string | symbol)[] = ['beforeApplicationShutdown', 'onApplicationShutdown'];
+
 /** What is injected for a service without options: it says so when it is used. */
 function leftOut(kind: ServiceKind): object {
   const { prototype } = SERVICES[kind];
   return new Proxy(Object.create(prototype) as object, {
     get(_, property) {
       const isUsed = property === 'events$' || (property !== 'constructor' && Object.hasOwn(prototype, property));
-      if (!isUsed || property === 'onApplicationShutdown') return undefined;
+      if (!isUsed || HOOKS.includes(property)) return undefined;
       throw new CacheConfigError(kind, 'was left out by the factory of forFeatureAsync, and is used all the same');
     },
   });

@@ -1,15 +1,15 @@
-import type { OnApplicationShutdown } from '@nestjs/common';
+import type { BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { tellSession } from '../redis-cache.diagnostics.js';
 import { RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
-import { now } from '../redis-cache.timers.js';
 import { assertText } from './arguments.js';
 import type { DataSchema } from './data-schema.js';
 import { decide } from './decide.js';
 import type { Decision } from './decide.js';
+import { FamilyLives } from './family-lives.js';
 import type { Lifetime } from './lifetime.js';
 import {
   assertFamily,
@@ -83,8 +83,6 @@ type Verdict =
 
 /** A family that was ended for reuse is remembered so long, to say `reused` to others that hold its old tokens. In ms. */
 const REMEMBERED = 60_000;
-/** What lives for ever lives 100 years, so that what is left of a life tells the time. In ms. */
-const FOREVER = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /**
  * Refresh tokens with rotation and detection of reuse (RFC 9700 §4.14.2).
@@ -103,17 +101,19 @@ const FOREVER = 100 * 365 * 24 * 60 * 60 * 1000;
  * After an `unknown` of `rotate` the client sends the same token again: it is `rotated` or, within the window, `retried`. After
  * one of `issue` it logs in again; the others can be repeated.
  */
-export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicationShutdown {
+export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplicationShutdown, OnApplicationShutdown {
   /** What happens through this process. Completes when the application closes. */
   readonly events$: Observable<RefreshEvent>;
   readonly #events = new Subject<RefreshEvent>();
   readonly #store: RedisCacheStore;
   readonly #settings: RefreshTokensSettings;
+  readonly #lives: FamilyLives;
 
   /** @internal */
   constructor(store: RedisCacheStore, settings: RefreshTokensSettings) {
     this.#store = store;
     this.#settings = settings;
+    this.#lives = new FamilyLives(store, settings.lifetime);
     this.events$ = this.#events.asObservable();
   }
 
@@ -123,9 +123,9 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
     await this.#settings.schema.check(data);
     const token = firstToken(newFamily());
     const key = sha256(token.family);
-    const moment = this.#settings.lifetime.now();
-    const left = this.#fullLife(moment);
-    const times = { createdAt: moment, rotatedAt: moment, left };
+    const now = this.#settings.lifetime.now();
+    const left = this.#lives.full(now);
+    const times = { createdAt: now, rotatedAt: now, left };
     const secrets = { sequence: token.sequence, current: sha256(token.secret) };
     const family: FamilyRecord = { subject, data, ...(about && { about }), ...times, ...secrets };
     await this.#store.put(key, family, { ttl: left, tags: [subject] });
@@ -134,8 +134,9 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
   }
 
   /**
-   * Exchanges a token for its successor. Two round trips, three after a lost race; once in an `idle`, when the record's life in
-   * Redis is extended, three more.
+   * Exchanges a token for its successor in at most two round trips, three after a lost race, and more only to end a family for reuse
+   * or where extensions have failed. (Once in half an `idle` a rotation extends the life of the record in Redis, behind its answer; if
+   * that fails for half an `idle`, the next rotation does so before its answer.)
    *
    * @param change - gives the data of the successor, from those of the token; an error of it comes through, and nothing is rotated
    * @example
@@ -158,6 +159,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
       return { outcome: 'reused', subject };
     }
     this.#emit({ type: verdict.outcome, family: key, subject });
+    if (verdict.outcome === 'rotated') await this.#lives.keepAlive(key, verdict.family);
     const data = await this.#settings.schema.read<Data>(verdict.family.data);
     return { outcome: verdict.outcome, token: tokenText(verdict.next), subject, data };
   }
@@ -188,8 +190,8 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
     const families: RefreshFamily<Data>[] = [];
     for await (const [family, record] of this.#store.entries({ tag: subject })) {
       assertFamily(record);
-      const life = await this.#lifeLeft(family);
-      if (!life || record.isEnded || this.#isOver(record, life.left())) continue;
+      const since = await this.#lives.read(family).sinceRotation(record);
+      if (!since || record.isEnded || this.#lives.isOver(record, since())) continue;
       const end = this.#settings.lifetime.endOf(record.createdAt, record.rotatedAt);
       families.push({
         family,
@@ -205,35 +207,34 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
   }
 
   /** @internal */
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.#lives.settled();
+  }
+
+  /** @internal */
   onApplicationShutdown(): void {
     this.#events.complete();
   }
 
   /** Decides about a token by the record of its family, again if somebody was faster. */
   #judge(key: string, sent: RefreshToken, change?: (data: Data) => Input | Promise<Input>) {
-    const begun = now();
     const next = { family: sent.family, sequence: sent.sequence + 1, secret: randomToken() };
-    const reading = this.#lifeLeft(key); // together with the record that `decide` asks for
-    reading.catch(() => undefined); // awaited below, if there is a record
-    let wasCurrent = false;
+    const life = this.#lives.read(key); // together with the record that `decide` asks for
     return async (family: FamilyRecord): Promise<Decision<FamilyRecord, Verdict>> => {
       assertFamily(family);
       const place = placeOf(sent, family);
       if (family.isEnded) {
         return { answer: place === 'current' ? { outcome: 'unknown' } : { outcome: 'reused', family, isFirst: false } };
       }
-      const life = await reading;
-      if (!life || this.#isOver(family, life.left())) return { answer: { outcome: 'unknown' } };
+      const since = await life.sinceRotation(family);
+      if (!since || this.#lives.isOver(family, since())) return { answer: { outcome: 'unknown' } };
       if (place === 'current') {
-        wasCurrent = true;
         const data = await this.#nextData(family, change);
-        const left = await this.#keepAlive(key, family, life.left());
-        const write = { ...family, ...rotated(sent, next), data, rotatedAt: this.#settings.lifetime.now(), left };
+        const times = { rotatedAt: this.#settings.lifetime.now(), left: family.left - since() };
+        const write = { ...family, ...rotated(sent, next), data, ...times };
         return { answer: { outcome: 'rotated', next, family: write }, write };
       }
-      // What was current a moment ago was rotated since then.
-      const since = wasCurrent ? now() - begun : family.left - life.left();
-      if (place === 'previous' && Math.max(0, since) < this.#settings.retryWindow) {
+      if (place === 'previous' && this.#lives.isRecent(since(), this.#settings.retryWindow)) {
         return { answer: { outcome: 'retried', next: successorOf(sent, family), family } };
       }
       const { subject, createdAt, rotatedAt, sequence, current } = family;
@@ -242,41 +243,12 @@ export class RefreshTokens<Data = unknown, Input = Data> implements OnApplicatio
     };
   }
 
-  /** The life that Redis still gives a record, as it runs down; `undefined`: there is none. */
-  async #lifeLeft(key: string): Promise<{ left(): number } | undefined> {
-    const ttl = await this.#store.ttl(key);
-    const read = now();
-    // Without a ttl (PERSIST) nobody can tell how long it was not used: it is over.
-    return ttl === undefined ? undefined : { left: () => (ttl ?? -Infinity) - (now() - read) };
-  }
-
   async #nextData(family: FamilyRecord, change?: (data: Data) => Input | Promise<Input>): Promise<unknown> {
     if (!change) return family.data;
     const { schema } = this.#settings;
     const data = await change(await schema.read<Data>(family.data));
     await schema.check(data);
     return data;
-  }
-
-  /** Redis gives a family twice `idle`, so that few rotations have to extend it, which takes round trips to the index of its subject. */
-  #fullLife(createdAt: number): number {
-    const { lifetime } = this.#settings;
-    return Math.max(1, Math.min(2 * (lifetime.idle ?? Infinity), lifetime.absoluteLeft(createdAt), FOREVER));
-  }
-
-  /** Sees to it that a family lives for `idle` from now on; the life that Redis gives it then. */
-  async #keepAlive(key: string, { createdAt }: FamilyRecord, left: number): Promise<number> {
-    const { lifetime } = this.#settings;
-    const idle = lifetime.idle ?? Infinity;
-    // A hundredth, lest a family be extended at every rotation because two clocks differ.
-    if (left >= Math.min(idle, lifetime.absoluteLeft(createdAt) - idle / 100)) return left;
-    const life = this.#fullLife(createdAt);
-    return (await this.#store.touch(key, life)) ? life : left;
-  }
-
-  #isOver({ createdAt, left }: FamilyRecord, leftNow: number): boolean {
-    const { lifetime } = this.#settings;
-    return left - leftNow >= (lifetime.idle ?? FOREVER) || lifetime.absoluteLeft(createdAt) <= 0;
   }
 
   /** Tells of a family that this call has ended, and forgets all but that for a while. */

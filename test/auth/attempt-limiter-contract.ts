@@ -3,14 +3,13 @@ import type { AttemptLimiter } from 'nestjs-redis-cache-store/auth';
 import { about, type AuthStage, concurrently, HOUR, MINUTE } from './auth-stage.js';
 
 /** What `AttemptLimiter` promises, over any backend. */
-export function describeAttemptLimiter(name: string, open: () => Promise<AuthStage>): void {
-  describe(`AttemptLimiter: ${name}`, () => {
+export function describeAttemptLimiter(at: () => AuthStage): void {
+  describe('AttemptLimiter', () => {
     let stage: AuthStage;
     let attempts: AttemptLimiter;
-    beforeAll(async () => (stage = await open()));
+    beforeAll(() => void (stage = at()));
     beforeEach(async () => (attempts = await stage.attempts({ limit: 3, window: '15m' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     async function hitTimes(limiter: AttemptLimiter, times: number, key = 'key') {
       let last = await limiter.peek(key);

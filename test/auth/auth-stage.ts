@@ -4,6 +4,7 @@ import { RedisCacheModule, type RedisCacheModuleOptions } from 'nestjs-redis-cac
 import {
   AttemptLimiter,
   type AttemptLimiterOptions,
+  getRefreshTokensToken,
   OneTimeCodes,
   type OneTimeCodesOptions,
   RedisCacheAuthModule,
@@ -22,6 +23,7 @@ export class AuthStage {
   /** What the services of this stage logged. */
   readonly log: string[] = [];
   private readonly modules: TestingModule[] = [];
+  private readonly refreshing: RefreshTokens[] = [];
   private opened = 0;
 
   constructor(readonly stage: Stage) {}
@@ -48,7 +50,9 @@ export class AuthStage {
     const module = await Test.createTestingModule({ imports }).setLogger(logger).compile();
     this.modules.push(module);
     Logger.overrideLogger(logger);
-    return module.init();
+    await module.init();
+    if (options.refreshTokens) this.refreshing.push(module.get(getRefreshTokensToken(options.refreshTokens.name)));
+    return module;
   }
 
   async sessions<Data = unknown>(options: Own<SessionsOptions> = {}): Promise<Sessions<Data>> {
@@ -75,15 +79,22 @@ export class AuthStage {
     return `auth-${++this.opened}`;
   }
 
-  /** Time passes for everything that is stored and for this process. */
-  pass(ms: number): Promise<void> {
-    return this.stage.pass(ms);
+  /** Time passes for everything that is stored and for this process, once what goes on behind answers has ended. */
+  async pass(ms: number): Promise<void> {
+    await this.settled();
+    await this.stage.pass(ms);
+  }
+
+  /** Resolves when no family of refresh tokens is just being extended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.refreshing.map((tokens) => tokens.beforeApplicationShutdown()));
   }
 
   /** Closes what was opened, and brings the time back. */
   async clean(): Promise<void> {
     await this.stage.clean();
     await Promise.all(this.modules.splice(0).map((module) => module.close()));
+    this.refreshing.length = 0;
     this.log.length = 0;
   }
 

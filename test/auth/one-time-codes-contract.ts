@@ -3,14 +3,13 @@ import { type OneTimeCodes, TooManyAttemptsError } from 'nestjs-redis-cache-stor
 import { about, type AuthStage, concurrently, HOUR, MINUTE, SECOND } from './auth-stage.js';
 
 /** What `OneTimeCodes` promises of codes, over any backend. */
-export function describeOneTimeCodes(name: string, open: () => Promise<AuthStage>): void {
-  describe(`OneTimeCodes: ${name}`, () => {
+export function describeOneTimeCodes(at: () => AuthStage): void {
+  describe('OneTimeCodes', () => {
     let stage: AuthStage;
     let codes: OneTimeCodes<string>;
-    beforeAll(async () => (stage = await open()));
+    beforeAll(() => void (stage = at()));
     beforeEach(async () => (codes = await stage.codes<string>()));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     const issue = (data = 'data') => codes.issue('login', 'user:42', data);
     const redeem = (code: string) => codes.redeem('login', 'user:42', code);

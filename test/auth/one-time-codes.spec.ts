@@ -1,11 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { OneTimeCodes } from 'nestjs-redis-cache-store/auth';
 import { AuthStage, SECRET } from './auth-stage.js';
-import { describeOneTimeCodes } from './one-time-codes-contract.js';
-
-describeOneTimeCodes('memory:', () => AuthStage.memory());
-describeOneTimeCodes('redis://', () => AuthStage.redis());
-describeOneTimeCodes('redis-cluster://', () => AuthStage.cluster());
 
 describe('the secret of one-time codes', () => {
   let stage: AuthStage;

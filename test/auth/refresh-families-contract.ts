@@ -3,19 +3,18 @@ import type { RefreshEvent, RefreshTokens } from 'nestjs-redis-cache-store/auth'
 import { type AuthStage, DAY, HOUR } from './auth-stage.js';
 
 /** What `RefreshTokens` promises of the families of a subject, over any backend. */
-export function describeRefreshFamilies(name: string, open: () => Promise<AuthStage>): void {
-  describe(`families of refresh tokens: ${name}`, () => {
+export function describeRefreshFamilies(at: () => AuthStage): void {
+  describe('families of refresh tokens', () => {
     let stage: AuthStage;
     let tokens: RefreshTokens<string>;
     let events: RefreshEvent[];
-    beforeAll(async () => (stage = await open()));
+    beforeAll(() => void (stage = at()));
     beforeEach(async () => {
       tokens = await stage.refreshTokens<string>();
       events = [];
       tokens.events$.subscribe((event) => events.push(event));
     });
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     async function rotate(token: string): Promise<string> {
       const rotation = await tokens.rotate(token);

@@ -3,14 +3,13 @@ import type { Sessions } from 'nestjs-redis-cache-store/auth';
 import { type AuthStage, concurrently, HOUR, MINUTE, SECOND } from './auth-stage.js';
 
 /** What `regenerate` promises, over any backend. */
-export function describeSessionChanges(name: string, open: () => Promise<AuthStage>): void {
-  describe(`regenerate: ${name}`, () => {
+export function describeSessionChanges(at: () => AuthStage): void {
+  describe('regenerate', () => {
     let stage: AuthStage;
     let sessions: Sessions<string>;
-    beforeAll(async () => (stage = await open()));
+    beforeAll(() => void (stage = at()));
     beforeEach(async () => (sessions = await stage.sessions<string>()));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     const create = async (subject: string | null = 'user:42') => sessions.create(subject, 'data', { device: 'phone' });
     async function regenerate(token: string, options?: Parameters<typeof sessions.regenerate>[1]) {

@@ -3,14 +3,13 @@ import { type SessionEvent, type Sessions, TooManySessionsError } from 'nestjs-r
 import { type AuthStage, concurrently, MINUTE } from './auth-stage.js';
 
 /** What `Sessions` promises of the sessions of a subject, over any backend. */
-export function describeSessionRevocation(name: string, open: () => Promise<AuthStage>): void {
-  describe(`sessions of a subject: ${name}`, () => {
+export function describeSessionRevocation(at: () => AuthStage): void {
+  describe('sessions of a subject', () => {
     let stage: AuthStage;
     let sessions: Sessions<string>;
-    beforeAll(async () => (stage = await open()));
+    beforeAll(() => void (stage = at()));
     beforeEach(async () => (sessions = await stage.sessions<string>()));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     const create = (subject: string | null = 'user:42') => sessions.create(subject, 'data');
     const idsOf = async (subject = 'user:42') => (await sessions.list(subject)).map(({ id }) => id);

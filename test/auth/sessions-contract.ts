@@ -8,14 +8,13 @@ interface Data {
 }
 
 /** What `Sessions` promises of one session, over any backend. */
-export function describeSessions(name: string, open: () => Promise<AuthStage>): void {
-  describe(`Sessions: ${name}`, () => {
+export function describeSessions(at: () => AuthStage): void {
+  describe('Sessions', () => {
     let stage: AuthStage;
     let sessions: Sessions<Data>;
-    beforeAll(async () => (stage = await open()));
+    beforeAll(() => void (stage = at()));
     beforeEach(async () => (sessions = await stage.sessions<Data>()));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     const create = async (subject: string | null = 'user:42') => sessions.create(subject, { visits: 0 });
     const isLive = async (token: string) => (await sessions.get(token)) !== undefined;

@@ -1,16 +1,23 @@
 import { CacheUnavailableError } from 'nestjs-redis-cache-store';
-import { AttemptLimiter, OneTimeCodes, type RedisCacheAuthOptions, RefreshTokens } from 'nestjs-redis-cache-store/auth';
+import {
+  AttemptLimiter,
+  OneTimeCodes,
+  type RedisCacheAuthOptions,
+  RefreshTokens,
+  type Rotation,
+} from 'nestjs-redis-cache-store/auth';
 import { commandsDuring } from '../support/command-stats.js';
 import { TcpProxy } from '../support/proxy.js';
-import { AuthStage, HOUR, SECRET } from './auth-stage.js';
+import { eventually } from '../support/eventually.js';
+import { AuthStage, DAY, HOUR, SECOND, SECRET } from './auth-stage.js';
 
 const OPTIONS: RedisCacheAuthOptions = {
   refreshTokens: { namespace: 'refresh', idle: '14d', absolute: '90d' },
   codes: { namespace: 'code', secret: SECRET },
   attempts: { namespace: 'attempt', limit: 10 },
 };
-/** Each way, in ms; a round trip is twice as long. */
-const DELAY = 150;
+/** Each way, in ms: what is sent together is answered together. */
+const DELAY = 10;
 
 describe('tokens and codes on a bad network', () => {
   let stage: AuthStage;
@@ -23,7 +30,7 @@ describe('tokens and codes on a bad network', () => {
     proxy = await TcpProxy.start(stage.stage.server);
   });
   beforeEach(async () => {
-    const module = await stage.open(OPTIONS, { url: proxy.url });
+    const module = await stage.open(OPTIONS, { url: proxy.url, heartbeat: '1h' });
     [tokens, codes, attempts] = [module.get(RefreshTokens), module.get(OneTimeCodes), module.get(AttemptLimiter)];
     // Scripts that Redis does not know yet take a round trip more.
     const token = await tokens.issue('user:0', {});
@@ -41,12 +48,13 @@ describe('tokens and codes on a bad network', () => {
   });
 
   async function roundTripsOf(call: () => Promise<unknown>): Promise<number> {
+    await stage.settled();
     proxy.delay(DELAY);
-    const begun = performance.now();
+    const before = proxy.roundTrips;
     await call();
-    const took = performance.now() - begun;
+    const count = proxy.roundTrips - before;
     proxy.delay(0);
-    return Math.floor(took / (2 * DELAY));
+    return count;
   }
 
   it('a rotation takes two round trips, a retried one one, a hit one, and the token of a link one', async () => {
@@ -57,6 +65,56 @@ describe('tokens and codes on a bad network', () => {
     expect(await roundTripsOf(() => attempts.peek('key'))).toBe(1);
     const link = await codes.issueToken('reset', 'user:42');
     expect(await roundTripsOf(() => codes.redeemToken('reset', link))).toBe(1);
+  });
+
+  it('a rotation takes no more at any time in the life of a family, while it is extended behind the answer', async () => {
+    let token = await tokens.issue('user:42', {});
+    const key = `refresh:${(await tokens.list('user:42'))[0]?.family}`;
+    const lives: number[] = [];
+    for (let day = 6; day < 90; day += 6) {
+      await stage.pass(6 * DAY);
+      const rotations: Rotation[] = [];
+      const rotate = async () => void rotations.push(await tokens.rotate(token));
+      expect(await roundTripsOf(rotate)).toBe(2);
+      expect(await roundTripsOf(rotate)).toBe(1);
+      expect(rotations).toMatchObject([{ outcome: 'rotated' }, { outcome: 'retried' }]);
+      token = rotations.flatMap((rotation) => ('token' in rotation ? [rotation.token] : []))[0] ?? '';
+      await stage.settled();
+      lives.push(Number(await stage.stage.server.cli('PTTL', key)) / DAY);
+    }
+    expect(lives).toHaveLength(14);
+    // Twice `idle` at most; never less than `idle`, or than what is left of `absolute`.
+    expect(Math.max(...lives)).toBeLessThanOrEqual(28);
+    for (const [i, life] of lives.entries()) expect(life).toBeGreaterThan(Math.min(14, 90 - 6 * (i + 1)) - 0.2);
+  });
+
+  it('a family whose extensions were lost is extended before the answer, and so lives for `idle`', async () => {
+    const token = await tokens.issue('user:42', {});
+    const key = `refresh:${(await tokens.list('user:42'))[0]?.family}`;
+    const life = async () => Number(await stage.stage.server.cli('PTTL', key)) / DAY;
+    const ending = (await stage.open(OPTIONS, { url: proxy.url, timeout: '1s' })).get(RefreshTokens);
+    await stage.pass(10 * DAY);
+    const rotation = await ending.rotate(token);
+    await proxy.cut(); // as if the process had ended with its answer
+    await stage.settled();
+    expect(await life()).toBeLessThan(19);
+    await stage.pass(5 * DAY);
+    await proxy.resume();
+    const next = 'token' in rotation ? rotation.token : '';
+    await eventually(() => tokens.list('user:42'));
+    expect(await tokens.rotate(next)).toMatchObject({ outcome: 'rotated' });
+    expect(await life()).toBeGreaterThan(27);
+  });
+
+  it('a family that is extended says how long ago it was rotated all the same', async () => {
+    const token = await tokens.issue('user:42', {});
+    await stage.pass(10 * DAY);
+    const first = await tokens.rotate(token);
+    await stage.pass(9 * SECOND);
+    const again = await tokens.rotate(token);
+    expect([first.outcome, again.outcome]).toEqual(['rotated', 'retried']);
+    await stage.pass(2 * SECOND);
+    expect((await tokens.rotate(token)).outcome).toBe('reused');
   });
 
   it('a malformed token is answered without asking Redis', async () => {

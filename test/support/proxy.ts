@@ -25,6 +25,8 @@ export class TcpProxy {
 
   /** Connections accepted since the start. */
   accepted = 0;
+  /** Requests since the start that came after a reply to the one before: with a `delay`, what callers wait for. */
+  roundTrips = 0;
   /** Bytes passed on since the start. */
   readonly bytes: Record<Direction, number> = { requests: 0, replies: 0 };
 
@@ -152,6 +154,8 @@ export class TcpProxy {
       return false;
     }
     this.bytes[direction] += signal.length;
+    if (direction === 'requests' && link.isAnswered) this.roundTrips++;
+    link.isAnswered = direction === 'replies';
     return true;
   }
 }
@@ -160,6 +164,8 @@ type Gate = (direction: Direction, signal: Signal) => boolean;
 
 /** One client's connection and ours to the server on its behalf. */
 class Link {
+  /** Whether the last bytes on it were those of a reply. */
+  isAnswered = true;
   private readonly wires: readonly Wire[];
 
   constructor(
