@@ -78,9 +78,9 @@ export class Removal {
     const walks = thorough ? [indexed(), this.inNamespace(tagId, note), indexed()] : [indexed()];
     const deleted = await inTurn(inOrder(walks), async (page) => {
       const meant = await isMeant(page);
-      const count = await this.taggedPage(meant, tagId);
-      sweep.deleted(meant, count);
-      return count;
+      const gone = await this.taggedPage(meant, tagId);
+      sweep.deleted(meant, gone);
+      return gone.length;
     });
     const [first] = unreadable;
     if (!first) return deleted;
@@ -131,12 +131,13 @@ export class Removal {
     return told.filter((head) => head !== undefined).length;
   }
 
-  private async taggedPage(page: readonly RecordHead[], tagId: string): Promise<number> {
+  /** Deletes records of a page for as long as they have the tag; those that it deleted, as they were then. */
+  private async taggedPage(page: readonly RecordHead[], tagId: string): Promise<RecordHead[]> {
     const deadline = this.deadline();
     const gone = await together(page.map((record) => this.taggedOne(record, tagId, deadline)));
     const deleted = gone.filter((record) => record !== undefined);
     await this.tags.leave(deleted, deadline);
-    return deleted.length;
+    return deleted;
   }
 
   /** Deletes a record for as long as it has the tag, whoever rewrites it meanwhile. */

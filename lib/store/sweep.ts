@@ -40,10 +40,12 @@ export class Sweep {
     }
   }
 
-  /** To be told of every page: the records that were to be deleted, and the number of those that were. */
-  deleted(records: readonly RecordHead[], count: number): void {
+  /** To be told of every page: the records that were to be deleted, and those that were, as they were at that moment. */
+  deleted(records: readonly RecordHead[], gone: readonly RecordHead[]): void {
     this.pass.isLive ||= records.length > 0;
-    this.pass.isDisturbed ||= count < records.length || records.some(({ header }) => header.movedAway);
+    // A record may have been moved, and left behind for a grace, between the look at it and its deletion.
+    const isMoved = ({ header }: RecordHead) => header.movedAway;
+    this.pass.isDisturbed ||= gone.length < records.length || records.some(isMoved) || gone.some(isMoved);
   }
 
   private readonly onGone: OnGone = (member, isTrimmed) => {

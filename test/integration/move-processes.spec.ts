@@ -40,6 +40,24 @@ describe('moves of several processes', () => {
     expect(await uncovered(server, OPTIONS.namespace, TAG)).toEqual([]);
   };
 
+  it('a deleteByTag over a slow line reaches both keys, whichever of its steps a move falls between', async () => {
+    const proxy = await TcpProxy.start(server);
+    proxy.delay(12);
+    const far = await stage.open({ ...OPTIONS, url: proxy.url });
+    try {
+      for (let offset = 15; offset < 110; offset += 6) {
+        await store.put('old', 1, { tags: [TAG] });
+        const moved = sleep(offset).then(() => store.move('old', 'new', { grace: '1m' }));
+        await far.deleteByTag(TAG);
+        // A move that begins later finds nothing to be moved.
+        await moved;
+        expect([offset, await store.getMany(['old', 'new'])]).toEqual([offset, [undefined, undefined]]);
+      }
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   it('of 100 moves of one record in two processes exactly one wins, and nothing is left of the others', async () => {
     const workers = await Promise.all([start(server.url), start(server.url)]);
     try {
