@@ -1,7 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { describeClient } from './connection/client-description.js';
-import type { ConnectionOptions } from './connection/connection-options.js';
-import { checkRedisOptions } from './connection/redis-options.js';
+import { describeClient } from './client-description.js';
+import type { ConnectionOptions } from './connection/settings.js';
 import { parseRedisUrl } from './connection/redis-url.js';
 import { durationProblem, toMilliseconds } from './redis-cache.duration.js';
 import { CacheConfigError } from './redis-cache.errors.js';
@@ -11,6 +10,7 @@ import type {
   RedisCacheModuleOptions,
   Serializer,
 } from './redis-cache.options.js';
+import { checkRedisOptions } from './redis-connection.options.js';
 import { isNamespace } from './store/keyspace.js';
 import type { EncryptionSource, KeyRing } from './record/key-ring.js';
 import { messagePackSerializer } from './record/message-pack/serializer.js';

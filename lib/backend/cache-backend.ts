@@ -1,8 +1,9 @@
-import type { Coverage, LocalCopies } from '../connection/local-copies.js';
+import type { LocalCopies } from '../connection/invalidation-feed.js';
+import type { Coverage } from '../connection/tracked-link.js';
 import type { CounterBackend } from './counters.js';
 import type { IndexBackend } from './indexes.js';
 
-export type { Coverage, LocalCopies } from '../connection/local-copies.js';
+export type { Coverage, LocalCopies };
 
 /** When a record expires: so many ms from now, at a moment of Redis' clock (ms since the epoch), or never. */
 export type Expiry = { readonly in: number } | { readonly at: number } | 'never';

@@ -1,5 +1,5 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
-import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
+import type { RedisCommand, RedisReply } from '../connection/call.js';
 import { CacheCommandError } from '../redis-cache.errors.js';
 import type { RedisScript } from './redis-scripts.js';
 

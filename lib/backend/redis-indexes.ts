@@ -1,5 +1,5 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
-import type { RedisReply } from '../connection/redis-command.js';
+import type { RedisReply } from '../connection/call.js';
 import type { IndexBackend, IndexMember, Membership } from './indexes.js';
 import type { RedisCaller } from './redis-caller.js';
 import { ADD_TO_INDEX, ADMIT_TO_INDEX, INDEX_PAGE, REMOVE_FROM_INDEX } from './redis-scripts.js';

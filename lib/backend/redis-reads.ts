@@ -1,5 +1,5 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
-import type { RedisCommand, RedisReply, Sender } from '../connection/redis-command.js';
+import type { Call, RedisCommand, RedisReply } from '../connection/call.js';
 import type { Coverage, Keepable } from './cache-backend.js';
 import type { Fetched } from './read-batcher.js';
 import { namespaceOf, type RecordSizes } from './record-sizes.js';
@@ -46,7 +46,7 @@ export class RedisReads {
    */
   async fetchToKeep(key: string, deadline: number): Promise<Keepable> {
     let coverage: Coverage | undefined;
-    const prelude = (link: Sender) => void (coverage = this.connection.feed.track(link, key, deadline));
+    const prelude: Call['prelude'] = (link) => void (coverage = this.connection.feed.track(link, key, deadline));
     const read = (command: RedisCommand) => this.connection.send(command, { deadline, repeatable: true, prelude });
     const [range, left] = await Promise.all([read(this.range(key)), this.read(['pttl', key], deadline)]);
     const ttl = ttlOf(left);

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { RedisConnection } from '../connection/redis-connection.js';
-import type { RedisCommand, RedisReply } from '../connection/redis-command.js';
+import type { RedisCommand, RedisReply } from '../connection/call.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { CacheBackend, Change, Expiry, HeadChange, Keepable, LocalCopies, NextExpiry } from './cache-backend.js';
 import { HIT, READ } from './counter-scripts.js';

@@ -1,4 +1,4 @@
-import type { RedisCommand } from '../connection/redis-command.js';
+import type { RedisCommand } from '../connection/call.js';
 
 /**
  * A command like any other, but not an array literal: should the first ones live long, V8 allocates all further literals as if they

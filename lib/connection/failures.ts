@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import type { RedisCommand } from '../ioredis/command.js';
 import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
+import type { Place } from './redis-url.js';
 
 /**
  * Replies with which Redis says that it carried nothing out and may do so soon: starting up, cut off from its master, busy with a
@@ -75,18 +76,17 @@ export interface Redirection {
   /** `ASK`: this command only, after ASKING. */
   readonly kind: 'MOVED' | 'ASK';
   readonly slot: number;
-  /** Empty: the node that was asked. */
   readonly host: string;
   readonly port: number;
 }
 
-/** What a failed call was told by a Cluster. */
-export function redirectionOf(error: CacheUnavailableError): Redirection | undefined {
+/** What a failed call was told by a node of a Cluster, which an empty host stands for. */
+export function redirectionOf(error: CacheUnavailableError, asked: Place): Redirection | undefined {
   const message = types.isNativeError(error.cause) ? error.cause.message : '';
-  const [, kind, slot, host = '', port] = REDIRECTION.exec(message) ?? [];
-  return kind === undefined
-    ? undefined
-    : { kind: kind as 'MOVED' | 'ASK', slot: Number(slot), host, port: Number(port) };
+  const [, kind, slot, named, port] = REDIRECTION.exec(message) ?? [];
+  if (kind === undefined) return undefined;
+  const host = named || ('host' in asked ? asked.host : '');
+  return { kind: kind as 'MOVED' | 'ASK', slot: Number(slot), host, port: Number(port) };
 }
 
 /** What a caller is told of a command that failed, given whether it had been written to a socket. */

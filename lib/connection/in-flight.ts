@@ -1,22 +1,30 @@
 import type { PendingCommand, RedisCommand, RedisReply } from '../ioredis/command.js';
-import { clearTimeout, now, setImmediate, setTimeout } from '../redis-cache.timers.js';
+import { now, setImmediate, setTimeout } from '../redis-cache.timers.js';
 import { toCacheError } from './failures.js';
 
-/** The shortest time between two looks for calls whose time is over, in ms. */
-const LOOK_PAUSE = 5;
+/** How often calls are looked for whose time is over, while there are any. In ms. */
+const LOOK_EVERY = 5;
 
 /** A command and the call that waits for its reply. */
 export class Exchange {
+  readonly reply: Promise<RedisReply>;
+  resolve!: (reply: RedisReply) => void;
+  reject!: (error: unknown) => void;
   /** Its index among those in flight; -1: it is none of them. */
   at = -1;
+  /** Once it is being sent, and since when. */
   command: PendingCommand | undefined;
+  sentAt = Infinity;
 
   constructor(
     readonly words: RedisCommand,
     readonly deadline: number,
-    readonly resolve: (reply: RedisReply) => void,
-    readonly reject: (error: unknown) => void,
-  ) {}
+  ) {
+    this.reply = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
 
   /** Redis gave no reply, and will give none. */
   fail(error: unknown): void {
@@ -25,14 +33,13 @@ export class Exchange {
 }
 
 /**
- * The calls that were handed to a link and have been neither answered nor given up. One timer looks after all of them: one
- * for each would be a good part of what a command costs.
+ * The calls that were handed to a link and have been neither answered nor given up, written or not. One timer looks after all of
+ * them: one for each would be a good part of what a command costs.
  */
 export class InFlight {
   /** In no order. Not a Set: each table that V8 outgrows leads to the next one, with all that was ever in them, once it is old. */
   readonly #entries: Exchange[] = [];
-  #alarm: NodeJS.Timeout | undefined;
-  #alarmAt = Infinity;
+  #timer: NodeJS.Timeout | undefined;
 
   /** `onExpired` is told of each call whose deadline has passed; by then it is not in flight any more. */
   constructor(private readonly onExpired: (entry: Exchange) => void) {}
@@ -43,7 +50,11 @@ export class InFlight {
 
   add(entry: Exchange): void {
     entry.at = this.#entries.push(entry) - 1;
-    if (entry.deadline < this.#alarmAt) this.wakeAt(entry.deadline);
+    if (this.#timer === undefined) this.#timer = this.#lookLater();
+  }
+
+  has(entry: Exchange): boolean {
+    return entry.at >= 0;
   }
 
   /** Whether it was still in flight. */
@@ -61,32 +72,21 @@ export class InFlight {
 
   /** Empties the table. */
   removeAll(): readonly Exchange[] {
-    clearTimeout(this.#alarm);
-    this.#alarmAt = Infinity;
     const entries = this.#entries.splice(0);
     for (const entry of entries) entry.at = -1;
     return entries;
   }
 
-  private wakeAt(deadline: number): void {
-    clearTimeout(this.#alarm);
-    this.#alarmAt = deadline;
-    // What is waited for has a socket, which keeps the process up for as long as is needed.
-    this.#alarm = setTimeout(() => {
+  #lookLater(): NodeJS.Timeout {
+    return setTimeout(() => {
       const moment = now();
       // Replies may have arrived while our event loop was busy: let them be read before giving the verdict.
-      setImmediate(() => this.expire(moment));
-    }, deadline - now()).unref();
-  }
-
-  /** Gives up the calls whose deadline was not after `moment`. */
-  private expire(moment: number): void {
-    this.#alarmAt = Infinity;
-    let next = Infinity;
-    for (const entry of this.#entries.slice()) {
-      if (entry.deadline > moment) next = Math.min(next, entry.deadline);
-      else if (this.remove(entry)) this.onExpired(entry);
-    }
-    if (next < this.#alarmAt) this.wakeAt(Math.max(next, now() + LOOK_PAUSE));
+      setImmediate(() => {
+        const expired = this.#entries.filter(({ deadline }) => deadline <= moment);
+        for (const entry of expired) if (this.remove(entry)) this.onExpired(entry);
+        this.#timer = this.isEmpty ? undefined : this.#lookLater();
+      });
+      // What is waited for has a socket, which keeps the process up for as long as is needed.
+    }, LOOK_EVERY).unref();
   }
 }

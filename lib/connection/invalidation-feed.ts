@@ -1,14 +1,14 @@
-import type { Coverage, LocalCopies } from './local-copies.js';
-import { nameOf } from './link-settings.js';
 import type { NodeLink } from './node-link.js';
-import type { Sender } from './redis-command.js';
-import type { ServingLink } from './topology/topology.js';
+import { nameOf } from './redis-url.js';
 import { TrackedLink } from './tracked-link.js';
+import type { Coverage } from './tracked-link.js';
 
-/** A link that is read over, and what we know of its server. */
-interface Followed {
-  readonly tracked: TrackedLink;
-  share: number;
+/** Somebody who keeps local copies of records. */
+export interface LocalCopies {
+  /** The record under a Redis key has changed, or may have: there must be no copy of it, nor of a read that is on its way. */
+  forget(key: string): void;
+  /** The same of all records that were read under this coverage; without one, of all. */
+  forgetAll(coverage?: Coverage): void;
 }
 
 /** Of all feeds together: none has a problem, or one of them has. */
@@ -23,8 +23,9 @@ export class InvalidationFeed {
   readonly #tell: (event: FeedEvent, reason?: string) => void;
   /** Who keeps copies, by namespace. */
   readonly #copies = new Map<string, Set<LocalCopies>>();
-  readonly #followed = new Map<Sender, Followed>();
-  #links: readonly ServingLink[] = [];
+  readonly #followed = new Map<NodeLink, TrackedLink>();
+  #links: readonly NodeLink[] = [];
+  #version = 0;
   #lease = Infinity;
   /** Why there are no copies of what is on a server, by its name. */
   readonly #problems = new Map<string, string>();
@@ -41,32 +42,26 @@ export class InvalidationFeed {
     this.#copies.set(namespace, (this.#copies.get(namespace) ?? new Set()).add(copies));
     if (lease < this.#lease) {
       this.#lease = lease;
-      for (const { tracked } of this.#followed.values())
-        tracked.reopen(new Error('a store with a shorter lease listens'));
+      for (const tracked of this.#followed.values()) tracked.reopen(new Error('a store with a shorter lease listens'));
     }
-    this.follow(this.#links);
+    this.follow(this.#links, this.#version);
   }
 
-  /** Listens beside the links that are read over now, each until its end. */
-  follow(links: readonly ServingLink[]): void {
+  /** Listens beside the links that are read over now, each until its end. With another version, keys may have moved between them. */
+  follow(links: readonly NodeLink[], version: number): void {
+    if (version !== this.#version) for (const tracked of this.#followed.values()) tracked.renew();
     this.#links = links;
+    this.#version = version;
     if (this.#copies.size === 0) return;
     // A server that has been replaced never tells that its problem is over. (While Redis is down there are no links.)
     if (links.length > 0)
       for (const server of this.#problems.keys()) if (!this.#reads(server)) this.#problems.delete(server);
-    for (const { link, share } of links) {
-      const followed = this.#followed.get(link);
-      if (!followed) this.#begin(link, share);
-      else if (followed.share !== share) {
-        followed.share = share;
-        followed.tracked.renew();
-      }
-    }
+    for (const link of links) if (!this.#followed.has(link)) this.#begin(link);
   }
 
   /** See `TrackedLink.track`. */
-  track(link: Sender, key: string, deadline: number): Coverage | undefined {
-    return this.#followed.get(link)?.tracked.track(key, deadline);
+  track(link: NodeLink, key: string, deadline: number): Coverage | undefined {
+    return this.#followed.get(link)?.track(key, deadline);
   }
 
   /**
@@ -97,14 +92,14 @@ export class InvalidationFeed {
     this.#copies.clear();
   }
 
-  #begin(link: NodeLink, share: number): void {
+  #begin(link: NodeLink): void {
     const tracked = new TrackedLink(link, {
       lease: () => this.#lease,
       onInvalid: this.forget,
       onLost: (coverage) => this.#eachCopies((copies) => copies.forgetAll(coverage)),
       onProblem: (problem) => this.#report(nameOf(link.place), problem),
     });
-    this.#followed.set(link, { tracked, share });
+    this.#followed.set(link, tracked);
     void link.ended.then(() => this.#followed.delete(link));
   }
 
@@ -113,7 +108,7 @@ export class InvalidationFeed {
   }
 
   #reads(server: string): boolean {
-    return this.#links.some(({ link }) => nameOf(link.place) === server);
+    return this.#links.some(({ place }) => nameOf(place) === server);
   }
 
   #report(server: string, problem: string | undefined): void {

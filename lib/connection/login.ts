@@ -1,5 +1,16 @@
+import { delay, wallNow } from '../redis-cache.timers.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded } from './bounded.js';
+import { describe } from './failures.js';
+
+/** A login is renewed so long before it expires, or after three quarters of its time if that is later. In ms. */
+const AHEAD = 60_000;
+/** The pause after a renewal that failed, and the shortest between two renewals. */
+const PAUSE = 1000;
+/** The longest that a timer can wait at once. */
+const LONGEST = 2 ** 31 - 1;
+/** How long asking for credentials may take. */
+const ASKED_WITHIN = 10_000;
 
 /** Where logins come from: what the options say, and on top of it what `credentials` gives. */
 export class LoginSource {
@@ -13,11 +24,6 @@ export class LoginSource {
     this.#ask = ask;
   }
 
-  /** Whether a refused login may be accepted the next time. */
-  get mayChange(): boolean {
-    return this.#ask !== undefined;
-  }
-
   /** The login to use now. Whoever asks at the same time gets the same answer. */
   get(within: number, signal: AbortSignal): RedisLogin | Promise<RedisLogin> {
     const ask = this.#ask;
@@ -25,5 +31,36 @@ export class LoginSource {
     const forget = () => (this.#asking = undefined);
     this.#asking ??= (async () => ({ ...this.#fixed, ...(await ask()) }))();
     return bounded(this.#asking, within, signal, 'no credentials came').finally(forget);
+  }
+
+  /**
+   * Logs a live connection in again before its login expires, until `signal`: servers with short-lived passwords (Entra, IAM)
+   * close a connection, or refuse its commands, once the password it logged in with has expired.
+   */
+  async renew(
+    login: RedisLogin,
+    logIn: (login: RedisLogin) => Promise<unknown>,
+    signal: AbortSignal,
+    warn: (message: string) => void,
+  ): Promise<void> {
+    let current = login;
+    let lastProblem: string | undefined;
+    while (current.expiresAt !== undefined) {
+      const left = Number(current.expiresAt) - wallNow();
+      const pause = lastProblem === undefined ? Math.max(left - AHEAD, left * 0.75) : PAUSE;
+      await delay(Math.min(Math.max(pause, PAUSE), LONGEST), signal);
+      if (signal.aborted) return;
+      if (pause > LONGEST) continue;
+      try {
+        current = await this.get(ASKED_WITHIN, signal);
+        await logIn(current);
+        lastProblem = undefined;
+      } catch (error) {
+        if (signal.aborted) return;
+        const problem = describe(error).message;
+        if (problem !== lastProblem) warn(`the login could not be renewed: ${problem}`);
+        lastProblem = problem;
+      }
+    }
   }
 }

@@ -5,29 +5,38 @@ import { PendingCommand } from '../ioredis/command.js';
 import type { RedisCommand, RedisReply } from '../ioredis/command.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
-import { clearInterval, delay, nextTick, now, setImmediate, setInterval, wallNow } from '../redis-cache.timers.js';
+import { clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
 import { bounded } from './bounded.js';
 import { describe, describeAt, failedAt, leadsToWrongServer } from './failures.js';
 import { Exchange, InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
-import { nameOf } from './link-settings.js';
-import type { LinkSettings, Place } from './link-settings.js';
-import { renewLogin } from './login-renewal.js';
+import { nameOf } from './redis-url.js';
+import type { Place } from './redis-url.js';
+import type { LinkSettings } from './settings.js';
 import { reset } from './socket-reset.js';
 
 /** So many commands leave as one packet, which Redis works on while the next is made. */
 const PACKET = 32;
+/**
+ * So many bytes may be written whose replies have not come: more than any line carries within a round trip, and all that a server
+ * that is slow or frozen makes this process hold beside what callers hold. A command that is larger goes alone.
+ */
+const WINDOW = 32 * 2 ** 20;
+/** So many commands may wait for the window to open. */
+const LONGEST_QUEUE = 10_000;
 /** A server that stays a replica, or is loading, must not be connected to over and over. In ms. */
 const SHORTEST_LIFE = 1000;
 
+const TOO_LATE = 'Redis did not answer within the timeout';
+const TOO_MANY = 'Redis does not keep up, and too many calls wait already';
 const TURNED_AWAY = 'the server ended the connection without an answer; does it want TLS on this port (rediss://)?';
 
 /**
  * One connection to one server, from the moment it can be used (logged in, database selected, PING answered) to its end; never
  * reused. What it owes when it ends fails, with the truth about whether it was sent.
  *
- * A server that owes a reply and has sent nothing for `patience` is taken for dead, and so is one that leaves a heartbeat
- * unanswered for as long. Its socket is reset, so that nothing is delivered after the caller was told of the failure.
+ * A server that has left a call or a heartbeat unanswered, and has sent nothing else for a while, is taken for dead. Its socket is
+ * reset, so that nothing is delivered after the caller was told of the failure.
  */
 export class NodeLink {
   /** Resolves, with the reason, when the connection is gone; never rejects. */
@@ -38,15 +47,13 @@ export class NodeLink {
   readonly #settings: LinkSettings;
   readonly #inFlight = new InFlight((exchange) => this.#expire(exchange));
   readonly #abort = new AbortController();
-  /** What is written when the turn of the event loop is over. */
-  #packet: Exchange[] = [];
-  /** Replies that Redis owes us, those that nobody waits for any more included. */
-  #owed = 0;
-  #owesSince = 0;
+  /** What is written when the turn of the event loop is over, or when the window opens. */
+  readonly #queue: Exchange[] = [];
+  /** The bytes of the commands that Redis owes us replies for, those that nobody waits for any more included. */
+  #owedFor = 0;
   #heardAt = now();
   #heardAtByWall = wallNow();
   #bornAt = 0;
-  #watch: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #reason: unknown;
   #resolveEnded: (reason: Error) => void = () => undefined;
@@ -79,8 +86,10 @@ export class NodeLink {
     const link = new NodeLink(place, settings);
     const work = link.#connect(current, deadline).then(() => verify?.(link, deadline));
     try {
+      // A server without TLS takes the handshake for the beginning of a command, and waits for its end.
+      const tlsHint = settings.socket.tls ? '; does it speak TLS on this port?' : '';
       // Not every `connect()` of ioredis settles when it is cut short.
-      await bounded(work, connectWithin, signal, `not ready within ${connectWithin} ms${link.#tlsHint}`);
+      await bounded(work, connectWithin, signal, `not ready within ${connectWithin} ms${tlsHint}`);
       link.#live(current);
       return link;
     } catch (error) {
@@ -110,18 +119,21 @@ export class NodeLink {
 
   /**
    * Writes a command and waits for its reply, until the deadline. Commands of one turn of the event loop leave together, one
-   * directly after the other; none leaves after its deadline.
+   * directly after the other; none leaves after its deadline, nor while too many bytes are on their way.
    *
    * @throws CacheCommandError, CacheUnavailableError
    */
   send(words: RedisCommand, deadline: number): Promise<RedisReply> {
-    return new Promise((resolve, reject) => {
-      const exchange = new Exchange(words, deadline, resolve, reject);
-      if (this.hasEnded) return exchange.fail(this.#reason);
-      const size = this.#packet.push(exchange);
-      if (size === PACKET) this.#flush();
-      else if (size === 1) nextTick(this.#flush);
-    });
+    const exchange = new Exchange(words, deadline);
+    if (this.hasEnded) exchange.fail(this.#reason);
+    else if (this.#queue.length === LONGEST_QUEUE) exchange.reject(timedOut('not-sent', TOO_MANY));
+    else {
+      this.#inFlight.add(exchange);
+      const waiting = this.#queue.push(exchange);
+      if (waiting === PACKET) this.#flush();
+      else if (waiting === 1) nextTick(this.#flush);
+    }
+    return exchange.reply;
   }
 
   /** Whether it has been silent for so long that it may have died unnoticed: the process was suspended, a router forgot us. */
@@ -140,20 +152,14 @@ export class NodeLink {
 
   /** Resolves when nothing is in flight any more, or at that moment. */
   async drain(until: number): Promise<void> {
-    while (!(this.#inFlight.isEmpty && this.#packet.length === 0) && now() < until) await delay(5);
-  }
-
-  /** Ends the connection in good order: what was sent may still be answered. */
-  retire(reason: unknown): void {
-    this.#reason ??= reason;
-    this.#client.disconnect();
+    while (!this.#inFlight.isEmpty && now() < until) await delay(5);
   }
 
   /** Ends the connection at once. What it was to deliver is delivered no more, if it is still with us. */
   destroy(reason: unknown): void {
     this.#reason ??= reason;
     const stream = this.#client.stream as Socket | undefined;
-    if (stream && this.#owed > 0) reset(stream);
+    if (stream && this.#owedFor > 0) reset(stream);
     this.#client.disconnect();
     this.#end();
   }
@@ -188,7 +194,7 @@ export class NodeLink {
       this.#heartbeat = setInterval(() => void this.#readClock(now() + patience), heartbeat).unref();
     }
     const logIn = (next: RedisLogin) => this.#logIn(next, now() + patience);
-    if (login.expiresAt !== undefined) void renewLogin(login, source, logIn, this.#abort.signal, warn);
+    void source.renew(login, logIn, this.#abort.signal, warn);
   }
 
   /** TIME is a sign of life as good as PING, and also answered by a server that is loading. A sentinel knows no TIME. */
@@ -198,80 +204,68 @@ export class NodeLink {
   }
 
   readonly #flush = (): void => {
-    const packet = this.#packet;
-    if (packet.length === 0) return;
-    this.#packet = [];
     const moment = now();
     const { stream } = this.#client;
     stream.cork();
-    for (const exchange of packet) this.#write(exchange, moment);
+    while (this.#owedFor < WINDOW) {
+      const exchange = this.#queue.shift();
+      if (!exchange) break;
+      if (!this.#inFlight.has(exchange)) continue; // its time was over while it waited
+      if (moment >= exchange.deadline) {
+        this.#inFlight.remove(exchange);
+        exchange.reject(timedOut('not-sent'));
+        continue;
+      }
+      const command = new PendingCommand(exchange.words);
+      exchange.command = command;
+      exchange.sentAt = moment;
+      this.#client.sendCommand(command);
+      this.#owe(exchange, command);
+    }
     stream.uncork();
   };
 
-  #write(exchange: Exchange, moment: number): void {
-    if (moment >= exchange.deadline) return exchange.reject(timedOut('not-sent'));
-    const command = new PendingCommand(exchange.words);
-    exchange.command = command;
-    this.#client.sendCommand(command);
-    this.#inFlight.add(exchange);
-    if (this.#owed++ === 0) this.#owe(moment);
-    command.promise.then(
+  /** Redis owes the reply to a command that was just written. */
+  #owe(exchange: Exchange, { size, promise }: PendingCommand): void {
+    this.#owedFor += size;
+    const settle = () => {
+      const isFull = this.#owedFor >= WINDOW;
+      this.#owedFor -= size;
+      if (isFull && this.#owedFor < WINDOW) nextTick(this.#flush);
+      return this.#inFlight.remove(exchange);
+    };
+    promise.then(
       (reply: RedisReply) => {
-        this.#owed--;
-        if (this.#inFlight.remove(exchange)) exchange.resolve(reply);
+        if (settle()) exchange.resolve(reply);
       },
       (error: unknown) => {
-        this.#owed--;
-        if (this.#inFlight.remove(exchange)) exchange.fail(error);
+        if (settle()) exchange.fail(error);
         if (leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
-          this.retire(describe(error, exchange.words));
+          // In good order: what else was sent may still be answered.
+          this.#reason ??= describe(error, exchange.words);
+          this.#client.disconnect();
         }
       },
     );
   }
 
-  /** From here on Redis owes us a reply: silence is looked at. */
-  #owe(moment: number): void {
-    this.#owesSince = moment;
-    const { patience } = this.#settings;
-    this.#watch ??= setInterval(() => {
-      // Calls that are in flight have had their time by then, and were told so.
-      if (this.#owed > 0) return this.#endIfSilentFor(patience * 1.25);
-      clearInterval(this.#watch);
-      this.#watch = undefined;
-    }, patience / 4).unref();
-  }
-
   /** A call got no reply in time. If all has been silent for long, there is no sense in waiting further. */
-  #expire(exchange: Exchange): void {
-    exchange.reject(timedOut(exchange.command?.written ? 'unknown' : 'not-sent'));
-    this.#endIfSilentFor(this.#settings.patience / 3);
-  }
-
-  #endIfSilentFor(ms: number): void {
-    const silence = () => now() - Math.max(this.#heardAt, this.#owesSince);
-    if (silence() < ms) return;
-    // After a stall of our own event loop the reply may be waiting to be read: look again when it has been.
-    setImmediate(() => {
-      if (this.hasEnded || silence() < ms) return;
-      this.destroy(new Error(`Redis sent nothing for ${Math.round(silence())} ms`));
-    });
+  #expire({ reject, command, sentAt }: Exchange): void {
+    reject(timedOut(command?.written ? 'unknown' : 'not-sent'));
+    const silence = now() - Math.max(this.#heardAt, sentAt);
+    if (silence > this.#settings.patience / 3)
+      this.destroy(new Error(`Redis sent nothing for ${Math.round(silence)} ms`));
   }
 
   #end(): void {
     if (this.hasEnded) return;
     this.hasEnded = true;
-    clearInterval(this.#watch);
     clearInterval(this.#heartbeat);
     this.#abort.abort();
     this.#reason ??= new Error('the connection was closed');
-    for (const exchange of [...this.#inFlight.removeAll(), ...this.#packet.splice(0)]) exchange.fail(this.#reason);
+    this.#queue.length = 0;
+    for (const exchange of this.#inFlight.removeAll()) exchange.fail(this.#reason);
     this.#resolveEnded(describeAt(nameOf(this.place), this.#reason));
-  }
-
-  /** A server without TLS takes the handshake for the beginning of a command, and waits for its end. */
-  get #tlsHint(): string {
-    return this.#settings.socket.tls ? '; does it speak TLS on this port?' : '';
   }
 
   /** A server with TLS ends a connection that begins without the handshake, and says nothing. */
@@ -282,6 +276,6 @@ export class NodeLink {
   }
 }
 
-function timedOut(outcome: 'not-sent' | 'unknown'): CacheUnavailableError {
-  return new CacheUnavailableError('timeout', outcome, 'Redis did not answer within the timeout');
+function timedOut(outcome: 'not-sent' | 'unknown', problem = TOO_LATE): CacheUnavailableError {
+  return new CacheUnavailableError('timeout', outcome, problem);
 }

@@ -1,5 +1,5 @@
+import type { RedisReply } from '../ioredis/command.js';
 import { now, wallNow } from '../redis-cache.timers.js';
-import type { RedisReply } from './redis-command.js';
 
 /**
  * The clock of Redis, as far as this process can tell it: Redis' TIME, taken when a connection opens and with its heartbeats, and the

@@ -1,16 +1,24 @@
-import { BehaviorSubject, distinctUntilChanged } from 'rxjs';
+import { BehaviorSubject, distinctUntilChanged, filter, firstValueFrom } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
-import { tellConnection, tellNearCache } from '../redis-cache.diagnostics.js';
+import { countRetry, tellConnection, tellNearCache } from '../redis-cache.diagnostics.js';
 import type { CacheConnectionSource } from '../redis-cache.diagnostics.js';
-import { clearTimeout, now, setTimeout } from '../redis-cache.timers.js';
-import type { ConnectionOptions } from './connection-options.js';
+import { delay, now } from '../redis-cache.timers.js';
+import { pauseBefore } from './backoff.js';
+import { bounded } from './bounded.js';
+import { mayRepeat } from './call.js';
+import type { Call, RedisCommand, RedisReply } from './call.js';
+import type { Redirection } from './failures.js';
 import { InvalidationFeed } from './invalidation-feed.js';
-import type { NodeLink } from './node-link.js';
+import { NodeLink } from './node-link.js';
 import { RedisClock } from './redis-clock.js';
-import type { Call, RedisCommand, RedisReply } from './redis-command.js';
+import type { ConnectionOptions } from './settings.js';
 import { createTopology } from './topology/create-topology.js';
-import type { Topology } from './topology/topology.js';
+import type { Route, Topology } from './topology/topology.js';
+import { WaitingRoom } from './waiting-room.js';
+
+/** So many redirections are followed at once; then there is a pause before each. */
+const QUICK_REDIRECTIONS = 5;
 
 /** See {@link RedisConnection.status}. */
 export type ConnectionStatus = 'connecting' | 'ready' | 'degraded' | 'down' | 'closed';
@@ -45,6 +53,7 @@ export class RedisConnection {
   readonly #options: ConnectionOptions;
   /** `undefined` for `memory:`, which is always ready. */
   readonly #topology: Topology | undefined;
+  readonly #waitingRoom = new WaitingRoom();
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   private failure: Error | undefined;
@@ -94,16 +103,19 @@ export class RedisConnection {
    * ```
    */
   async ping(): Promise<'PONG'> {
-    const call = this.call(true);
-    if (!this.#topology) {
-      if (this.status !== 'ready') throw this.#unavailable();
-    } else if (this.isCluster) {
-      const masters = await this.masters(call);
-      await Promise.all(masters.map((link) => this.send(['ping'], call, link)));
-    } else {
-      await this.send(['ping'], call);
+    try {
+      const call = this.call(true);
+      if (this.isCluster) {
+        const masters = await this.masters(call);
+        await Promise.all(masters.map((link) => this.send(['ping'], call, link)));
+      } else if (this.#topology) await this.send(['ping'], call);
+      else if (this.status !== 'ready') throw this.#unavailable();
+      return 'PONG';
+    } catch (error) {
+      // Made anew here, where those who await the call are on the stack.
+      if (error instanceof Error) Error.captureStackTrace(error);
+      throw error;
     }
-    return 'PONG';
   }
 
   /**
@@ -134,26 +146,50 @@ export class RedisConnection {
 
   /**
    * Sends one command to where its key is, or to the very server that a link leads to, and gives its reply; settles by the call's
-   * deadline. The first command opens the connection, if nobody has yet.
+   * deadline. The first command opens the connection, if nobody has yet. What nobody carried out is sent again after a short
+   * interruption, what was lost only if that does no harm.
    *
    * @throws CacheCommandError if Redis refuses it; CacheUnavailableError if there is no reply
    * @internal
    */
-  async send(words: RedisCommand, call: Call, link?: NodeLink): Promise<RedisReply> {
-    if (!this.#topology) throw this.#unavailable();
-    try {
-      return await (link ? link.send(words, call.deadline) : this.#topology.send(words, call));
-    } catch (error) {
-      // Made anew here, where those who await the call are on the stack.
-      if (error instanceof Error) Error.captureStackTrace(error);
-      throw error;
+  async send(words: RedisCommand, call: Call, to?: NodeLink): Promise<RedisReply> {
+    if (to) return to.send(words, call.deadline);
+    const topology = this.#topology;
+    if (!topology) throw this.#unavailable();
+    let redirection: Redirection | undefined;
+    for (let failures = 0, repeated = false; ; failures++) {
+      const route = topology.route(words, redirection);
+      const link = route instanceof NodeLink ? route : await this.#link(() => topology.route(words, redirection), call);
+      try {
+        // In the same turn, so that it stands directly before the command.
+        if (redirection?.kind === 'ASK') link.send(['asking'], call.deadline).catch(() => undefined);
+        else call.prelude?.(link);
+        return await link.send(words, call.deadline);
+      } catch (error) {
+        redirection = topology.redirection(error, link);
+        if (redirection ? now() >= call.deadline : !mayRepeat(error, call, this.#options.timeout, repeated))
+          throw error;
+        if (redirection && failures < QUICK_REDIRECTIONS) continue;
+        repeated ||= error instanceof CacheUnavailableError && error.outcome === 'unknown';
+        await delay(pauseBefore(redirection ? failures - QUICK_REDIRECTIONS : failures));
+        countRetry();
+      }
     }
   }
 
-  /** Links to the nodes that together hold all keys, each key once. @internal */
+  /**
+   * Links to the nodes that together hold all keys, each key once.
+   *
+   * @throws CacheUnavailableError if one of them cannot be reached: a walk over the others would pass for complete
+   * @internal
+   */
   async masters(call: Call): Promise<readonly NodeLink[]> {
-    if (!this.#topology) throw this.#unavailable();
-    return this.#topology.masters(call);
+    const topology = this.#topology;
+    if (!topology) throw this.#unavailable();
+    await this.#link(() => topology.route(), call);
+    const nodes = await topology.masters(call.deadline - now());
+    if (!nodes) throw this.#unavailable();
+    return Promise.all(nodes.map((node) => this.#link(() => node.route(), call)));
   }
 
   /** Changes whenever keys may have moved from one node to another. @internal */
@@ -166,32 +202,30 @@ export class RedisConnection {
     return this.#options.address.kind === 'cluster';
   }
 
+  /** Waits for a link, as long as there is hope for one. @throws CacheUnavailableError */
+  async #link(route: () => Route, { deadline }: Call): Promise<NodeLink> {
+    for (;;) {
+      const found = route();
+      if (found instanceof NodeLink) return found;
+      const isChanged = await this.#waitingRoom.wait(Math.min(found.until, deadline) - now());
+      if (!isChanged) throw this.#unavailable(found.reason);
+    }
+  }
+
   async #start(): Promise<void> {
     if (this.#closing) throw this.#unavailable();
     if (!this.#topology) return this.#become('ready');
     const { startup, startupTimeout } = this.#options;
     this.#topology.open();
     if (startup === 'background') return; // told by status$ and lastError
-    const started = new Promise<void>((resolve, reject) => {
-      const settle = (done: () => void) => {
-        clearTimeout(timer);
-        queueMicrotask(() => subscription.unsubscribe());
-        done();
-      };
-      const fail = () =>
-        settle(() => reject(this.failure instanceof CacheConfigError ? this.failure : this.#unavailable()));
-      const timer = setTimeout(fail, startupTimeout);
-      const subscription = this.status$.subscribe((status) => {
-        if (status === 'ready' || status === 'degraded') settle(resolve);
-        else if (status === 'closed' || (status === 'down' && !this.#mayBeLetIn)) fail();
-      });
-    });
-    try {
-      await started;
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
+    const isDecided = (status: ConnectionStatus) => (status === 'down' ? !this.#mayBeLetIn : status !== 'connecting');
+    const decision = firstValueFrom(this.status$.pipe(filter(isDecided)), { defaultValue: 'closed' });
+    const never = new AbortController().signal;
+    const status = await bounded(decision, startupTimeout, never, 'not ready in time').catch(() => 'down');
+    if (status === 'ready' || status === 'degraded') return;
+    const error = this.failure instanceof CacheConfigError ? this.failure : this.#unavailable();
+    await this.close();
+    throw error;
   }
 
   /** Whether other credentials may come. */
@@ -211,13 +245,14 @@ export class RedisConnection {
     const isFirst = reason !== undefined && this.failure === undefined;
     if (status === 'ready') this.failure = undefined;
     else if (reason) this.failure = reason;
+    this.#waitingRoom.admitAll();
     if (this.status === 'closed' || this.#closing) return;
     // Of what happens later the status tells.
     if (isFirst && !this.wasReady && status === 'connecting') {
       this.#options.warn(`Redis is not ready yet: ${reason.message}; trying again`);
     }
     this.#become(status);
-    this.feed.follow(links);
+    this.feed.follow(links, this.version);
   }
 
   #become(status: ConnectionStatus): void {
@@ -235,11 +270,11 @@ export class RedisConnection {
     return this.#options.name === undefined ? 'Redis' : `Redis (${this.#options.name})`;
   }
 
-  #unavailable(): CacheUnavailableError {
+  #unavailable(cause = this.failure): CacheUnavailableError {
     const [reason, message] =
       this.status === 'closed' || this.#closing
         ? (['closed', `the connection to ${this.#label} was closed by this application`] as const)
         : (['disconnected', `there is no connection to ${this.#label}`] as const);
-    return new CacheUnavailableError(reason, 'not-sent', message, { cause: this.failure });
+    return new CacheUnavailableError(reason, 'not-sent', message, { cause });
   }
 }

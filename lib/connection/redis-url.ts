@@ -6,6 +6,13 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** Where one server listens. */
+export type Place = Endpoint | { readonly path: string };
+
+export function nameOf(place: Place): string {
+  return 'path' in place ? place.path : `${place.host}:${place.port}`;
+}
+
 /** What a url says: where Redis is, and who we are to it. */
 export interface RedisAddress {
   readonly kind: 'standalone' | 'sentinel' | 'cluster' | 'memory';

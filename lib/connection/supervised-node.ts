@@ -1,15 +1,12 @@
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
-import { countRetry } from '../redis-cache.diagnostics.js';
 import { delay, now } from '../redis-cache.timers.js';
-import { Backoff } from './backoff.js';
+import { pauseBeforeAttempt } from './backoff.js';
+import { BLIP } from './call.js';
 import { describe } from './failures.js';
 import type { NodeLink } from './node-link.js';
-import type { Call, RedisCommand, RedisReply } from './redis-command.js';
-import type { Topology, TopologyCondition } from './topology/topology.js';
-import { BLIP, mayRepeat, pauseBefore } from './repetition.js';
-import { WaitingRoom } from './waiting-room.js';
+import type { Route, Topology, TopologyCondition } from './topology/topology.js';
 
-/** What one server is to us at the moment. Moments are of the monotonic clock. */
+/** What one server is to us at the moment; see `route` for what that means to a call. Moments are of the monotonic clock. */
 type State =
   /** Nobody has asked for it yet. */
   | { readonly is: 'idle' }
@@ -19,7 +16,16 @@ type State =
   /** Silent for long, perhaps since this process was suspended: being asked for a sign of life. */
   | { readonly is: 'doubted'; readonly link: NodeLink }
   | { readonly is: 'down'; readonly since: number; readonly reason: Error }
-  | { readonly is: 'closed'; readonly reason?: Error };
+  | { readonly is: 'closed'; readonly reason: Error };
+
+/** A connection that was lost sooner than that proves nothing: a balancer with a dead server behind it gives such. In ms. */
+const STABLE_AFTER = 100;
+
+const CLOSED = new CacheUnavailableError(
+  'closed',
+  'not-sent',
+  'the connection to Redis was closed by this application',
+);
 
 export interface NodeOptions {
   /** How long a call may take, in ms. */
@@ -33,26 +39,12 @@ export interface NodeOptions {
 }
 
 /**
- * One server, or whatever server plays its part, with a link that is opened again whenever it ends: each interruption is decided
- * about here.
- *
- * | state        | meaning                                         | a call                                               |
- * | ------------ | ----------------------------------------------- | ---------------------------------------------------- |
- * | `idle`       | never asked for                                 | opens it                                             |
- * | `connecting` | not ready yet, within the patience              | waits for it, for the call's own `timeout`           |
- * | `ready`      | logged in, database selected, PING answered     | is sent                                              |
- * | `doubted`    | silent for long, a PING is on its way           | waits for the answer, or for a new link              |
- * | `down`       | lost or refused; new attempts every 25 ms – 2 s | waits until `timeout / 4` after the loss, then fails |
- * | `closed`     | `close()` was called                            | fails                                                |
- *
- * When a link is lost, commands in flight fail at once; reads are repeated on the next link if it comes in time, writes never:
- * they may have been carried out (`unknown`).
+ * One server, or whatever server plays its part, with a link that is opened again whenever it ends: after 25 ms to 2 s.
  */
 export class SupervisedNode implements Topology {
   /** One server has all keys, as long as the link lasts. */
   readonly version = 0;
   private state: State = { is: 'idle' };
-  private readonly waitingRoom = new WaitingRoom();
   readonly #options: NodeOptions;
   readonly #abort = new AbortController();
   #supervised: Promise<void> | undefined;
@@ -69,7 +61,7 @@ export class SupervisedNode implements Topology {
         return { status: 'connecting', reason: 'reason' in state ? state.reason : undefined, links: [] };
       case 'ready':
       case 'doubted':
-        return { status: 'ready', links: [{ link: state.link, share: 0 }] };
+        return { status: 'ready', links: [state.link] };
       case 'down':
       case 'closed':
         return { status: 'down', reason: state.reason, links: [] };
@@ -82,95 +74,68 @@ export class SupervisedNode implements Topology {
     const until = now() + patience;
     this.#become({ is: 'connecting', until });
     void delay(patience, this.#abort.signal).then(() => {
-      if (this.state.is === 'connecting') this.#become({ is: 'down', since: until, reason: notReadyYet(this.state) });
+      if (this.state.is !== 'connecting') return;
+      this.#become({ is: 'down', since: until, reason: this.state.reason ?? new Error('not ready in time') });
     });
     this.#supervised = this.#supervise();
   }
 
-  async send(words: RedisCommand, call: Call): Promise<RedisReply> {
-    for (let failures = 0, repeated = false; ; failures++) {
-      const link = this.usable ?? (await this.link(call));
-      try {
-        call.prelude?.(link);
-        return await link.send(words, call.deadline);
-      } catch (error) {
-        if (!mayRepeat(error, call, this.#options.timeout, repeated)) throw error;
-        repeated ||= error.outcome === 'unknown';
-        await delay(pauseBefore(failures));
-        countRetry();
-      }
+  route(): Route {
+    const { state } = this;
+    switch (state.is) {
+      case 'idle':
+        this.open();
+        return { until: Infinity };
+      case 'ready':
+        if (!state.link.isDoubtful) return state.link;
+        this.#doubt(state.link);
+        return { until: Infinity };
+      case 'connecting':
+        return { until: Infinity, reason: state.reason };
+      case 'doubted':
+        return { until: Infinity };
+      case 'down':
+        return { until: state.since + this.#options.timeout * BLIP, reason: state.reason };
+      case 'closed':
+        return { until: -Infinity, reason: state.reason };
     }
   }
 
-  async masters(call: Call): Promise<readonly NodeLink[]> {
-    return [await this.link(call)];
+  /** One server knows of no other. */
+  redirection(): undefined {}
+
+  async masters(): Promise<readonly SupervisedNode[]> {
+    return [this];
   }
 
-  /** The link, if there is one that needs no doubt. */
-  get usable(): NodeLink | undefined {
-    return this.state.is === 'ready' && !this.state.link.isDoubtful ? this.state.link : undefined;
-  }
-
-  /**
-   * Waits for a link, as long as there is hope for one.
-   *
-   * @throws CacheUnavailableError
-   */
-  async link({ deadline }: Call): Promise<NodeLink> {
-    for (;;) {
-      const { state } = this;
-      let until = deadline;
-      switch (state.is) {
-        case 'idle':
-          this.open();
-          break;
-        case 'ready':
-          if (!state.link.isDoubtful) return state.link;
-          this.#doubt(state.link);
-          break;
-        case 'connecting':
-        case 'doubted':
-          break;
-        case 'down':
-          until = Math.min(deadline, state.since + this.#options.timeout * BLIP);
-          break;
-        case 'closed':
-          throw notSent('closed', state.reason);
-      }
-      if (await this.waitingRoom.wait(until - now())) continue;
-      throw notSent('disconnected', this.condition.reason);
-    }
-  }
-
-  async close(until: number, reason?: Error): Promise<void> {
+  async close(until: number, reason: Error = CLOSED): Promise<void> {
     const { state } = this;
     if (state.is === 'closed') return;
-    const link = this.condition.links[0]?.link;
+    const link = 'link' in state ? state.link : undefined;
     // What waits for a link that is not there will not get it any more; what was sent may still be answered.
     if (link) await link.drain(until);
-    this.#become({ is: 'closed', ...(reason && { reason }) });
+    this.#become({ is: 'closed', reason });
     this.#abort.abort();
-    link?.destroy(reason ?? notSent('closed', undefined));
+    link?.destroy(reason);
     await this.#supervised;
   }
 
   /** One link after the other until `close()`. */
   async #supervise(): Promise<void> {
-    const backoff = new Backoff();
     const { signal } = this.#abort;
-    while (!signal.aborted) {
+    for (let attempts = 1; !signal.aborted; attempts++) {
       try {
         const link = await this.#options.connect(signal);
         if (signal.aborted) return link.destroy(undefined);
         const since = now();
         this.#become({ is: 'ready', link });
         const reason = await link.ended;
-        backoff.lasted(now() - since);
+        if (now() - since >= STABLE_AFTER) attempts = 0;
         this.#fail(reason);
       } catch (error) {
         this.#fail(error);
       }
-      await delay(backoff.next(), signal);
+      await delay(pauseBeforeAttempt(attempts), signal);
     }
   }
 
@@ -206,17 +171,6 @@ export class SupervisedNode implements Topology {
   #become(state: State): void {
     if (this.state.is === 'closed') return;
     this.state = state;
-    if (state.is !== 'connecting') this.waitingRoom.admitAll();
     this.#options.onChange();
   }
-}
-
-function notReadyYet({ reason }: { readonly reason?: Error }): Error {
-  return reason ?? new Error('not ready in time');
-}
-
-function notSent(reason: 'disconnected' | 'closed', cause: Error | undefined): CacheUnavailableError {
-  const message =
-    reason === 'closed' ? 'the connection to Redis was closed by this application' : 'there is no connection to Redis';
-  return new CacheUnavailableError(reason, 'not-sent', message, { cause });
 }

@@ -1,7 +1,6 @@
 import { clearInterval, delay, now, setInterval, wallNow } from '../redis-cache.timers.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import { describe } from './failures.js';
-import type { Coverage } from './local-copies.js';
 import type { NodeLink } from './node-link.js';
 
 const CHANNEL = '__redis__:invalidate';
@@ -13,11 +12,17 @@ const OPENED_WITHIN = 2000;
 /** So many quarters of a lease without an answer: the feed does not stall, it is dead. */
 const DEAD_AFTER = 8;
 
-class Covered implements Coverage {
+/**
+ * How far the invalidations of what was read over one link have come in: all of them up to these moments have been delivered.
+ * `-Infinity`: nothing is known (any more). Renewed several times within a lease.
+ */
+export class Coverage {
+  /** By the monotonic clock. */
   provenAt = -Infinity;
+  /** By the wall clock, which goes on while the machine sleeps. */
   provenAtByWall = -Infinity;
   /** A key that was read: asking for it shows that the server still serves it. */
-  sample: string | undefined;
+  sample?: string;
 }
 
 export interface TrackedLinkOptions {
@@ -47,7 +52,7 @@ export interface TrackedLinkOptions {
 export class TrackedLink {
   readonly #link: NodeLink;
   readonly #options: TrackedLinkOptions;
-  #coverage: Covered | undefined;
+  #coverage: Coverage | undefined;
   #feed: NodeLink | undefined;
   /** Why the present feed had to be given up. */
   #failure: unknown;
@@ -77,7 +82,7 @@ export class TrackedLink {
   renew(): void {
     if (!this.#coverage || !this.#feed) return;
     this.#uncover();
-    this.#coverage = new Covered();
+    this.#coverage = new Coverage();
     void this.#prove(this.#feed, this.#coverage);
   }
 
@@ -128,7 +133,7 @@ export class TrackedLink {
       link.send(['ping'], openedBy),
     ]);
     if (feed.hasEnded || link.hasEnded) return;
-    this.#coverage = new Covered();
+    this.#coverage = new Coverage();
     let unanswered = 0;
     const prove = () => this.#coverage && void this.#prove(feed, this.#coverage).then((is) => is && (unanswered = 0));
     const heartbeat = setInterval(() => {
@@ -142,7 +147,7 @@ export class TrackedLink {
   }
 
   /** What was invalidated before both questions were sent has been delivered once both are answered. */
-  async #prove(feed: NodeLink, coverage: Covered): Promise<boolean> {
+  async #prove(feed: NodeLink, coverage: Coverage): Promise<boolean> {
     const [sentAt, sentAtByWall] = [now(), wallNow()];
     const deadline = sentAt + DEAD_AFTER * this.#options.lease();
     const { sample } = coverage;

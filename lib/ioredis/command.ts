@@ -20,6 +20,8 @@ const WORD_OVERHEAD = 32;
  */
 export class PendingCommand extends Command {
   written = false;
+  /** Its length once it was written, in bytes; of a command without Buffers in characters. */
+  size = 0;
 
   readonly #words: RedisCommand;
 
@@ -33,7 +35,9 @@ export class PendingCommand extends Command {
   /** Called by ioredis at the moment of writing. */
   override toWritable(): string | Buffer {
     this.written = true;
-    return encode(this.#words);
+    const bytes = encode(this.#words);
+    this.size = bytes.length;
+    return bytes;
   }
 
   /** As Redis sent it, whatever transformers an application has set for all commands of ioredis. */

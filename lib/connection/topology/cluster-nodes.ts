@@ -2,15 +2,14 @@ import { isIP } from 'node:net';
 import { CacheConfigError } from '../../redis-cache.errors.js';
 import { now } from '../../redis-cache.timers.js';
 import { failedAt } from '../failures.js';
-import { nameOf } from '../link-settings.js';
-import type { LinkSettings } from '../link-settings.js';
 import { NodeLink } from '../node-link.js';
+import { nameOf } from '../redis-url.js';
 import type { Endpoint } from '../redis-url.js';
+import { reachedFrom } from '../settings.js';
+import type { ConnectionOptions, LinkSettings } from '../settings.js';
 import { SupervisedNode } from '../supervised-node.js';
 import { readSlots } from './slot-map.js';
 import type { SlotRange } from './slot-map.js';
-import { reachedFrom } from './topology-options.js';
-import type { TopologyOptions } from './topology-options.js';
 
 /** A node without slots that a slot is moving to is kept for so long, in ms. */
 const GUEST_STAYS = 60_000;
@@ -21,27 +20,32 @@ export interface ClusterNode {
   readonly supervised: SupervisedNode;
   /** When a slot was last said to be moving to it. */
   invitedAt: number;
-  /** Counts the slots that it has got or lost. */
-  share: number;
 }
 
 /** The nodes of a Cluster that commands are sent to, each with a supervised link. */
 export class ClusterNodes {
-  readonly #options: TopologyOptions;
+  readonly #options: ConnectionOptions;
+  readonly #settings: LinkSettings;
   readonly #patience: () => number;
   readonly #onChange: (node: SupervisedNode) => void;
   readonly #nodes = new Map<string, ClusterNode>();
 
   /** @param patience - for how long a node that has just been heard of counts as connecting rather than as down, in ms */
-  constructor(options: TopologyOptions, patience: () => number, onChange: (node: SupervisedNode) => void) {
+  constructor(
+    options: ConnectionOptions,
+    settings: LinkSettings,
+    patience: () => number,
+    onChange: (node: SupervisedNode) => void,
+  ) {
     this.#options = options;
+    this.#settings = settings;
     this.#patience = patience;
     this.#onChange = onChange;
   }
 
   /** The node that announces itself as being at a place; connected to from now on. */
   at(announced: Endpoint): ClusterNode {
-    const place = reachedFrom(this.#options.natMap, announced);
+    const place = reachedFrom(this.#options.redis, announced);
     const known = this.#nodes.get(nameOf(place));
     if (known) return known;
     const settings = this.#settingsFor(place);
@@ -51,7 +55,7 @@ export class ClusterNodes {
       connect: (signal) => NodeLink.open(place, settings, signal),
       onChange: () => this.#onChange(supervised),
     });
-    const node = { place, supervised, invitedAt: -Infinity, share: 0 };
+    const node = { place, supervised, invitedAt: -Infinity };
     this.#nodes.set(nameOf(place), node);
     supervised.open();
     return node;
@@ -89,12 +93,12 @@ export class ClusterNodes {
    * @throws CacheConfigError if we are refused; else an Error that names an address
    */
   async askForSlots(turn: number, signal: AbortSignal): Promise<SlotRange[]> {
-    const within = this.#options.settings.connectWithin / 2;
+    const within = this.#settings.connectWithin / 2;
     const nodes = [...this.#nodes.values()];
-    for (let i = 0; i < nodes.length; i++) {
-      const node = nodes[(i + turn) % nodes.length];
-      const link = node?.supervised.usable;
-      const ranges = node && link && (await ask(link, node.place, within).catch(() => undefined));
+    const first = turn % (nodes.length || 1);
+    for (const { place, supervised } of [...nodes.slice(first), ...nodes.slice(0, first)]) {
+      const route = supervised.route();
+      const ranges = route instanceof NodeLink && (await ask(route, place, within).catch(() => undefined));
       if (ranges) return ranges;
     }
     const places = new Map(this.#options.address.endpoints.map((place) => [nameOf(place), place]));
@@ -111,9 +115,9 @@ export class ClusterNodes {
 
   /** Nodes that announce an address have certificates for the name in the url. */
   #settingsFor(place: Endpoint): LinkSettings {
-    const { settings, address } = this.#options;
+    const settings = this.#settings;
     const { tls } = settings.socket;
-    const name = address.endpoints.find(({ host }) => !isIP(host))?.host;
+    const name = this.#options.address.endpoints.find(({ host }) => !isIP(host))?.host;
     if (!tls || !isIP(place.host) || name === undefined) return settings;
     return { ...settings, socket: { ...settings.socket, tls: { servername: name, ...tls } } };
   }

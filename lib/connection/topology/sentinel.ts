@@ -1,29 +1,15 @@
 import { CacheCommandError, CacheConfigError } from '../../redis-cache.errors.js';
 import { delay, now } from '../../redis-cache.timers.js';
 import { describe } from '../failures.js';
-import { nameOf } from '../link-settings.js';
-import type { LinkSettings } from '../link-settings.js';
+import { LoginSource } from '../login.js';
 import { NodeLink } from '../node-link.js';
+import { nameOf } from '../redis-url.js';
 import type { Endpoint } from '../redis-url.js';
-import { SupervisedNode } from '../supervised-node.js';
-import type { Topology } from './topology.js';
-import { reachedFrom } from './topology-options.js';
-import type { TopologyOptions } from './topology-options.js';
+import { reachedFrom } from '../settings.js';
+import type { ConnectionOptions, LinkSettings } from '../settings.js';
 
 /** How often the sentinels are asked whether their master is still the one that we are connected to, in ms. */
 const WATCH_INTERVAL = 1000;
-
-/** The master that the sentinels name. */
-export function createSentinel(options: TopologyOptions): Topology {
-  const { timeout, startupTimeout, onChange } = options;
-  const sentinels = new Sentinels(options);
-  return new SupervisedNode({
-    timeout,
-    patience: startupTimeout,
-    onChange,
-    connect: (signal) => sentinels.connect(signal),
-  });
-}
 
 /** One sentinel, and the link to it as long as it lasts. */
 interface Sentinel {
@@ -36,36 +22,41 @@ interface Sentinel {
  * master is connected to they are asked once a second, so that one that was demoted behind a partition is left; as long as
  * none of them answers, the connection stays.
  */
-class Sentinels {
-  readonly #options: TopologyOptions;
-  readonly #sentinels: readonly Sentinel[];
+export class Sentinels {
+  readonly #options: ConnectionOptions;
+  /** Of links to the master. */
   readonly #settings: LinkSettings;
+  /** Of links to sentinels. */
+  readonly #own: LinkSettings;
+  readonly #sentinels: readonly Sentinel[];
   /** How long asking may take, connecting included: the master needs its time as well. In ms. */
   readonly #askWithin: number;
 
-  constructor(options: TopologyOptions) {
-    const { address, settings, sentinel } = options;
+  constructor(options: ConnectionOptions, settings: LinkSettings) {
+    const { address, redis } = options;
     this.#options = options;
+    this.#settings = settings;
     this.#sentinels = address.endpoints.map((place) => ({ place }));
     this.#askWithin = settings.connectWithin / 2;
-    const own = {
+    this.#own = {
+      ...settings,
+      login: new LoginSource({ username: redis.sentinelUsername, password: redis.sentinelPassword }),
+      socket: { ...settings.socket, tls: redis.sentinelTLS ?? (address.tls ? settings.socket.tls : undefined) },
       db: 0,
       heartbeat: 0,
       connectWithin: this.#askWithin,
       patience: this.#askWithin,
       clientName: undefined,
     };
-    this.#settings = { ...settings, ...sentinel, ...own };
   }
 
   /** @throws an Error that names the sentinels or the master; CacheConfigError if they refuse us */
   async connect(signal: AbortSignal): Promise<NodeLink> {
-    const { settings } = this.#options;
     signal.addEventListener('abort', this.#close);
     let failure: unknown;
     for (const place of await this.#masters(signal)) {
       try {
-        const link = await NodeLink.open(place, settings, signal, assertMaster);
+        const link = await NodeLink.open(place, this.#settings, signal, assertMaster);
         void this.#watch(link, place, signal);
         return link;
       } catch (error) {
@@ -106,7 +97,7 @@ class Sentinels {
     });
     if (votes.size === 0) throw noneAnswered(failures);
     const ranked = [...votes.values()].toSorted((one, other) => other.count - one.count);
-    return ranked.map(({ place }) => reachedFrom(this.#options.natMap, place));
+    return ranked.map(({ place }) => reachedFrom(this.#options.redis, place));
   }
 
   async #ask(sentinel: Sentinel, signal: AbortSignal): Promise<Endpoint> {
@@ -119,7 +110,7 @@ class Sentinels {
   }
 
   async #open(sentinel: Sentinel, signal: AbortSignal): Promise<NodeLink> {
-    const link = await NodeLink.open(sentinel.place, this.#settings, signal);
+    const link = await NodeLink.open(sentinel.place, this.#own, signal);
     sentinel.link?.destroy(undefined); // somebody else may have been quicker
     sentinel.link = link;
     return link;

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { RedisCommand, RedisReply } from '../redis-command.js';
+import type { RedisCommand, RedisReply } from '../call.js';
 import type { Endpoint } from '../redis-url.js';
 
 export const SLOTS = 16_384;

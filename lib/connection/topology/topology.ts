@@ -1,12 +1,9 @@
+import type { RedisCommand } from '../call.js';
+import type { Redirection } from '../failures.js';
 import type { NodeLink } from '../node-link.js';
-import type { Call, RedisCommand, RedisReply } from '../redis-command.js';
 
-/** A link that commands go over. */
-export interface ServingLink {
-  readonly link: NodeLink;
-  /** Changes whenever keys may have moved from or to its server. */
-  readonly share: number;
-}
+/** The link that a call goes over; or, as there is none, until when (by the monotonic clock) it may hope for one. */
+export type Route = NodeLink | { readonly until: number; readonly reason?: Error | undefined };
 
 /** What a topology is doing now. */
 export interface TopologyCondition {
@@ -15,7 +12,7 @@ export interface TopologyCondition {
   /** Why it is not ready; a CacheConfigError if Redis refused us. */
   readonly reason?: Error | undefined;
   /** The links that commands go over. */
-  readonly links: readonly ServingLink[];
+  readonly links: readonly NodeLink[];
 }
 
 /** Where links lead: to one server, to the master that sentinels name, or to the masters of a Cluster. */
@@ -28,19 +25,14 @@ export interface Topology {
   /** Begins to connect; never fails, and does nothing the second time. */
   open(): void;
 
-  /**
-   * Sends one command to where its key is and gives the reply; settles by the call's deadline.
-   *
-   * @throws CacheCommandError if Redis refuses it; CacheUnavailableError if there is no reply
-   */
-  send(words: RedisCommand, call: Call): Promise<RedisReply>;
+  /** Where a command goes now, of which another server may have said where it belongs; without a command, to any server. */
+  route(words?: RedisCommand, redirection?: Redirection): Route;
 
-  /**
-   * Links to the servers that together hold all keys, each key once.
-   *
-   * @throws CacheUnavailableError if one of them cannot be reached: a walk over the others would pass for complete
-   */
-  masters(call: Call): Promise<readonly NodeLink[]>;
+  /** Takes in why a command failed; where it belongs instead, if its server said so, which then did not carry it out. */
+  redirection(error: unknown, link: NodeLink): Redirection | undefined;
+
+  /** The servers that together hold all keys, each key once; `undefined`: some keys are nowhere. */
+  masters(within: number): Promise<readonly Pick<Topology, 'route'>[] | undefined>;
 
   /** Lets what is in flight be answered until that moment, then closes all links. */
   close(until: number): Promise<void>;

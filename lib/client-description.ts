@@ -1,12 +1,12 @@
-import { CacheConfigError } from '../redis-cache.errors.js';
-import type { RedisConnectionOptions } from '../redis-connection.options.js';
-import { checkRedisOptions, isDatabase } from './redis-options.js';
-import { parseRedisUrl } from './redis-url.js';
-import type { Endpoint, RedisAddress } from './redis-url.js';
+import { parseRedisUrl } from './connection/redis-url.js';
+import type { Endpoint, RedisAddress } from './connection/redis-url.js';
+import { CacheConfigError } from './redis-cache.errors.js';
+import { checkRedisOptions, isDatabase, REDIS_OPTIONS } from './redis-connection.options.js';
+import type { RedisConnectionOptions } from './redis-connection.options.js';
 
 /**
  * What is looked at of an ioredis client (5 or 6, of any copy). `connector`, `connectionPool` and `startupNodes` are private to
- * ioredis; test/unit/client-description.spec.ts holds that both versions have them.
+ * ioredis; test/integration/client-description.spec.ts holds that both versions have them.
  */
 interface IoredisClient {
   readonly isCluster?: unknown;
@@ -15,22 +15,6 @@ interface IoredisClient {
   readonly connectionPool?: unknown;
   readonly startupNodes?: readonly unknown[];
 }
-
-/** Options that say how to connect, and are taken over. */
-const TAKEN = [
-  'username',
-  'password',
-  'db',
-  'family',
-  'keepAlive',
-  'noDelay',
-  'connectTimeout',
-  'connectionName',
-  'sentinelUsername',
-  'sentinelPassword',
-  'sentinelTLS',
-  'natMap',
-] as const;
 
 /** Options under which a connection of our own would lead elsewhere, or find other keys. */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -74,7 +58,7 @@ function describe(
   if (options['role'] === 'slave') throw refused('leads to replicas (role: "slave"); give a client of the master');
   const tlsToMaster = kind !== 'sentinel' || options['enableTLSForSentinelMode'] === true;
   const tls = options['tls'] && tlsToMaster ? { tls: isObject(options['tls']) ? options['tls'] : {} } : {};
-  const taken = TAKEN.filter((name) => options[name] !== undefined && options[name] !== null);
+  const taken = REDIS_OPTIONS.filter((name) => name !== 'tls' && options[name] !== undefined && options[name] !== null);
   const redis = checkRedisOptions({ ...Object.fromEntries(taken.map((name) => [name, options[name]])), ...tls });
   const db = isDatabase(redis.db) ? redis.db : 0;
   const common = { kind, tls: 'tls' in tls, db: kind === 'cluster' ? 0 : db };

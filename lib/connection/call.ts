@@ -1,0 +1,37 @@
+import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
+import { now } from '../redis-cache.timers.js';
+import { SHORTEST_PAUSE } from './backoff.js';
+import type { NodeLink } from './node-link.js';
+
+export type { RedisCommand, RedisReply } from '../ioredis/command.js';
+
+/** What a call may still do. */
+export interface Call {
+  /** The moment (of `now()`) by which it must settle. */
+  readonly deadline: number;
+  /** Whether it may be sent again when its reply was lost: true of reads only. */
+  readonly repeatable: boolean;
+  /** Called directly before the command is written, with the link that it goes over: what it sends there comes just before. */
+  readonly prelude?: ((link: NodeLink) => void) | undefined;
+}
+
+/** How long calls wait out an interruption, counted from its beginning, as a part of `timeout`. */
+export const BLIP = 1 / 4;
+
+/**
+ * Whether a call that failed may be sent again: nobody carried it out, and its interruption is a short one so far, or repeating it
+ * is harmless and it is the first time.
+ */
+export function mayRepeat(
+  error: unknown,
+  { deadline, repeatable }: Call,
+  timeout: number,
+  repeated: boolean,
+): error is CacheCommandError | CacheUnavailableError {
+  if (now() + SHORTEST_PAUSE >= deadline) return false;
+  const isShort = now() < deadline - timeout + timeout * BLIP;
+  // A master that was demoted: the next link leads to its successor.
+  if (error instanceof CacheCommandError) return error.reply === 'READONLY' && isShort;
+  if (!(error instanceof CacheUnavailableError) || error.reason !== 'disconnected') return false;
+  return error.outcome === 'unknown' ? repeatable && !repeated : isShort;
+}
