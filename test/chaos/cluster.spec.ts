@@ -7,6 +7,7 @@ import { eventually } from '../support/eventually.js';
 import { LONG } from '../support/fault-report.js';
 import { expectCallsSettled, expectPromisesKept } from '../support/load.js';
 import { reasonOf } from '../support/reason-of.js';
+import type { RedisServer } from '../support/redis-server.js';
 
 const TIMEOUT = 500;
 /** A backoff step at its longest, a refresh of the slots, and a connection attempt that had just begun, in ms. */
@@ -59,6 +60,24 @@ describe('On a Cluster', () => {
       expect(found.toSorted()).toEqual(keys);
       expect(await (await open()).store.clear()).toBe(keys.length);
       expect(await store.keys()).toEqual([]);
+    });
+
+    it('are complete although a slot moves, with its keys, to a master that they have visited already', async () => {
+      const { store } = await open();
+      // Pages of keys of one slot of each master.
+      const tags = new Map<RedisServer, string>();
+      for (let i = 0; tags.size < 3; i++) tags.set(await cluster.ownerOf(`${namespace}:{${i}}`), `{${i}}`);
+      const all = [...tags.values()].flatMap((tag) => Array.from({ length: 300 }, (_, i) => `${tag}${i}`)).toSorted();
+      await store.putMany(all.map((key) => [key, 1]));
+      const found: string[] = [];
+      for await (const key of store.scan()) {
+        if (found.push(key) > 1) continue;
+        const visited = await cluster.ownerOf(`${namespace}:${key}`);
+        const [, tag] = [...tags].find(([master]) => master !== visited) ?? [];
+        const slot = await cluster.slotOf(`${namespace}:${tag}`);
+        await cluster.moveSlot(slot, visited);
+      }
+      expect(found.toSorted()).toEqual(all);
     });
 
     it('fail rather than leave out a master that is gone, and are complete again after the failover', async () => {
