@@ -23,8 +23,8 @@ describeLong('Where servers replace each other', () => {
   beforeAll(async () => (fleet = await Fleet.start(3)), 60_000);
   afterAll(() => fleet?.stop());
 
-  async function run(url: string, lease: number | undefined, faults: [name: string, fault: () => Promise<unknown>][]) {
-    const crews = [{ url }, { url }, { url, ...(lease && { lease }) }];
+  async function run(url: string, faults: [name: string, fault: () => Promise<unknown>][]) {
+    const crews = [{ url }, { url }, { url, lease: LEASE }];
     return fleet.run(LOAD, crews, STORE, async (log: Faults) => {
       for (const [name, fault] of faults) {
         await sleep(AROUND);
@@ -44,7 +44,7 @@ describeLong('Where servers replace each other', () => {
   it('Sentinel: calls go on after failovers, and what those lost is counted', async () => {
     const deployment = await SentinelDeployment.start({ appendonly: true });
     try {
-      const history = await run(deployment.url, LEASE, [
+      const history = await run(deployment.url, [
         [
           'kill -9 of the master',
           async () => {
@@ -68,7 +68,7 @@ describeLong('Where servers replace each other', () => {
     try {
       const [first, second] = await cluster.masters();
       if (!first || !second) throw new Error('no masters');
-      const history = await run(cluster.url, undefined, [
+      const history = await run(cluster.url, [
         [
           'kill -9 of a master',
           async () => {
@@ -97,7 +97,7 @@ describeLong('Where servers replace each other', () => {
   it('Cluster: while slots move, every history is linearizable', async () => {
     const cluster = await ClusterDeployment.start({ nodeTimeout: 10_000 });
     try {
-      const history = await run(cluster.url, undefined, [
+      const history = await run(cluster.url, [
         [
           'resharding',
           async () => {
