@@ -144,6 +144,13 @@ export class CacheUnavailableError extends RedisCacheError {
   }
 }
 
+/** What a failure is to a call of which a part has been, or may have been, carried out: no longer `not-sent`. */
+export function afterAPart(error: unknown): unknown {
+  if (!(error instanceof CacheUnavailableError) || error.outcome !== 'not-sent') return error;
+  const { reason, message, cause } = error;
+  return new CacheUnavailableError(reason, 'unknown', `${message} (a part of the call was carried out)`, { cause });
+}
+
 /**
  * Redis answered with a refusal. The refused command wrote nothing.
  *

@@ -1,4 +1,4 @@
-import { brand, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
+import { afterAPart, brand, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
 
 /**
  * The subject has as many sessions as `limit` of `Sessions` allows, and `when` is `'refuse'`. Nothing was left behind.
@@ -26,6 +26,11 @@ export class TooManySessionsError extends RedisCacheError {
 /** What a refused write is to a caller of `Sessions`. @throws TooManySessionsError, or the error as it is */
 export function asTooManySessions(error: unknown): never {
   throw error instanceof CacheLimitError ? new TooManySessionsError(error.limit) : error;
+}
+
+/** What a failure is to a call that has written before. @throws the error, as one of unknown outcome if it says that nothing was sent */
+export function failAfterAPart(error: unknown): never {
+  throw afterAPart(error);
 }
 
 /**

@@ -1,9 +1,9 @@
 import { createHmac, randomInt } from 'node:crypto';
 import type { Duration } from '../redis-cache.duration.js';
-import { CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import { afterAPart, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertText } from './arguments.js';
-import { TooManyAttemptsError } from './auth.errors.js';
+import { failAfterAPart, TooManyAttemptsError } from './auth.errors.js';
 import { decide } from './decide.js';
 import { equalInConstantTime, isToken, randomToken, sha256 } from './secrets.js';
 
@@ -96,7 +96,7 @@ export class OneTimeCodes<Data = unknown> {
     const code = Array.from({ length }, () => characters.charAt(randomInt(characters.length))).join('');
     const [secret = NO_SECRET] = this.#settings.secrets();
     const record: CodeRecord = { hash: hashOf(secret, what, code), attempts, data };
-    await this.#store.put(this.#name('code', what), record);
+    await this.#store.put(this.#name('code', what), record).catch(this.#settings.budget && failAfterAPart);
     return code;
   }
 
@@ -130,7 +130,9 @@ export class OneTimeCodes<Data = unknown> {
         const write = attemptsLeft === 0 ? BURNT : { ...record, attempts: attemptsLeft };
         return { answer: { outcome: 'wrong', attemptsLeft }, write };
       },
-    );
+    ).catch((error: unknown) => {
+      throw charge && this.#settings.budget ? afterAPart(error) : error;
+    });
     if (charge?.isRefundable && redemption?.outcome !== 'wrong') await this.#refundGuess(what);
     return redemption ?? { outcome: 'none' };
   }

@@ -1,4 +1,4 @@
-import { CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import { afterAPart, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertText } from './arguments.js';
 import { decide } from './decide.js';
@@ -113,6 +113,28 @@ export class SessionRecords {
     });
     if (seen?.movedTo !== undefined) return this.end(seen.movedTo, subject);
     return isEnded && seen && !this.isOver(seen) ? { id, record: seen } : undefined;
+  }
+
+  /** Ends all sessions of the subject of a token but that one, each by `end`, which tells whether it did; how many. */
+  async endOthers(token: string, end: (id: string, subject: string) => Promise<boolean>): Promise<number> {
+    let count = 0;
+    let hasBegun = false;
+    try {
+      // A pass may miss a session that is just being regenerated, and the next one finds it.
+      for (let quietPasses = 0; quietPasses < 2;) {
+        const own = await this.find(token);
+        if (!own || own.record.subject === null) break;
+        const { subject, origin } = own.record;
+        const others = (await this.liveOf(subject)).filter(({ record }) => record.origin !== origin);
+        hasBegun ||= others.length > 0;
+        const ended = await Promise.all(others.map(({ id }) => end(id, subject)));
+        count += ended.filter(Boolean).length;
+        quietPasses = others.length === 0 ? quietPasses + 1 : 0;
+      }
+      return count;
+    } catch (error) {
+      throw hasBegun ? afterAPart(error) : error;
+    }
   }
 
   isOver({ createdAt, lastSeenAt }: SessionRecord): boolean {

@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import { tellSession } from '../redis-cache.diagnostics.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertRegenerate, assertText } from './arguments.js';
-import { asTooManySessions } from './auth.errors.js';
+import { asTooManySessions, failAfterAPart } from './auth.errors.js';
 import type { DataSchema } from './data-schema.js';
 import type { Lifetime } from './lifetime.js';
 import { isToken, randomToken, sha256 } from './secrets.js';
@@ -187,19 +187,8 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   }
 
   /** Ends all sessions of the subject of a token but that one; how many. @example `await sessions.revokeOthers(token)` */
-  async revokeOthers(token: string): Promise<number> {
-    let count = 0;
-    // A pass may miss a session that is just being regenerated, and the next one finds it.
-    for (let quietPasses = 0; quietPasses < 2;) {
-      const own = await this.#records.find(token);
-      if (!own || own.record.subject === null) return count;
-      const { subject, origin } = own.record;
-      const others = (await this.#records.liveOf(subject)).filter(({ record }) => record.origin !== origin);
-      const ended = await Promise.all(others.map(({ id }) => this.#end('revoked', id, subject)));
-      count += ended.filter(Boolean).length;
-      quietPasses = others.length === 0 ? quietPasses + 1 : 0;
-    }
-    return count;
+  revokeOthers(token: string): Promise<number> {
+    return this.#records.endOthers(token, (id, subject) => this.#end('revoked', id, subject));
   }
 
   /**
@@ -263,12 +252,13 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     return { tags: [subject], ...(isRefused && { limit: { tag: subject, records: limit.sessions } }) };
   }
 
-  /** Ends the oldest sessions of a subject until there are no more than the limit allows. Whoever comes last sees all of them. */
+  /** After a login: ends the oldest sessions of its subject until there are no more than the limit allows. Whoever comes last sees all of them. */
   async #evict(subject: string | null): Promise<void> {
     const { limit } = this.#settings;
     if (subject === null || limit?.when !== 'evict-oldest') return;
-    const live = await this.#records.liveOf(subject);
-    await Promise.all(live.slice(limit.sessions).map(({ id }) => this.#end('evicted', id, subject)));
+    const live = await this.#records.liveOf(subject).catch(failAfterAPart);
+    const ends = live.slice(limit.sessions).map(({ id }) => this.#end('evicted', id, subject));
+    await Promise.all(ends).catch(failAfterAPart);
   }
 
   /** The session that an id leads to, which is kept alive. */

@@ -1,4 +1,4 @@
-import { CacheUnavailableError } from '../redis-cache.errors.js';
+import { afterAPart, CacheUnavailableError } from '../redis-cache.errors.js';
 
 /*
  * Calls that consist of several writes. A part that fails may say `not-sent`; of the call as a whole that is the truth
@@ -34,18 +34,11 @@ export async function together<T>(writes: readonly Promise<T>[]): Promise<T[]> {
   throw nothingSent ? first.reason : afterAPart(first.reason);
 }
 
-/** What a failure is to a call of which a part has been, or may have been, carried out. */
-export function afterAPart(error: unknown): unknown {
-  if (!isNotSent(error)) return error;
-  const { reason, message, cause } = error;
-  return new CacheUnavailableError(reason, 'unknown', `${message} (a part of the call was carried out)`, { cause });
-}
-
 /** Whether a call that failed may have had its effect all the same. */
 export function isUnknown(error: unknown): boolean {
   return error instanceof CacheUnavailableError && error.outcome === 'unknown';
 }
 
-function isNotSent(error: unknown): error is CacheUnavailableError {
+function isNotSent(error: unknown): boolean {
   return error instanceof CacheUnavailableError && error.outcome === 'not-sent';
 }

@@ -1,9 +1,8 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
-import { afterAPart } from '../backend/writes-in-parts.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
 import type { RecordHeader } from '../record/layout.js';
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
-import { CacheArgumentError } from '../redis-cache.errors.js';
+import { afterAPart, CacheArgumentError } from '../redis-cache.errors.js';
 import type { MoveOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertFunction, assertOptions } from './arguments.js';
