@@ -29,6 +29,9 @@ const regenerate = (secret: string, given: string, value: string) =>
   ({ ...KEY, operation: 'sessions.regenerate', secret, given, value, result: value }) as const;
 const revokeAll = { ...ALL, operation: 'sessions.revokeAll', result: 1 } as const;
 
+const revokeOthers = (except: string, outcome: Outcome) =>
+  ({ ...ALL, operation: 'sessions.revokeOthers', except, outcome, ...(outcome === 'ok' && { result: 1 }) }) as const;
+
 const issue = { ...KEY, operation: 'tokens.issue', given: 't0', tags: ['families of user'] } as const;
 const rotate = (secret: string, result: string, given?: string) =>
   ({ ...KEY, operation: 'tokens.rotate', secret, result, ...(given && { given }) }) as const;
@@ -57,6 +60,11 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
     ['a token is read after its session was regenerated', history(create, regenerate('s1', 's2', 'b'), get('s1', 'a'))],
     ['a token is regenerated twice', history(create, regenerate('s1', 's2', 'b'), regenerate('s1', 's3', 'c'))],
     ['a session is gone that nobody ended', history(create, get('s1', null))],
+    [
+      'a session is gone after a revokeOthers that was not sent',
+      history(create, revokeOthers('another', 'not-sent'), get('s1', null)),
+    ],
+    ['revokeOthers ends its own session', history(create, revokeOthers(KEY.key, 'ok'), get('s1', null))],
     [
       'a near copy of a session is older than the lease',
       history(
@@ -121,6 +129,11 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
     [
       'a session is created while revokeAll goes on',
       history({ ...create, at: [3, 4] }, { ...revokeAll, at: [2, 10] }, { ...get('s1', 'a'), at: [11, 12] }),
+    ],
+    ['revokeOthers ends another session', history(create, revokeOthers('another', 'ok'), get('s1', null))],
+    [
+      'a revokeOthers of unknown outcome ends another session later',
+      history(create, revokeOthers('another', 'unknown'), get('s1', 'a'), get('s1', null)),
     ],
     [
       'a near copy is younger than the lease',

@@ -7,7 +7,7 @@ import { changing, type Journal } from './journal.js';
 export interface RecordedServices {
   readonly sessions: Pick<
     Sessions<string>,
-    'create' | 'get' | 'update' | 'regenerate' | 'revokeToken' | 'revokeAll' | 'list' | 'revoke'
+    'create' | 'get' | 'update' | 'regenerate' | 'revokeToken' | 'revokeOthers' | 'revokeAll' | 'list' | 'revoke'
   >;
   readonly tokens: Pick<RefreshTokens<string>, 'issue' | 'rotate' | 'revoke' | 'revokeAll'>;
   readonly codes: Pick<OneTimeCodes<string>, 'issue' | 'redeem' | 'issueToken' | 'redeemToken'>;
@@ -59,10 +59,12 @@ export class AuthRecorder {
     return this.journal.record('sessions.update', { key, secret: idOf(secret) }, update, last);
   }
 
-  regenerate(held: Held, value: string): Promise<void> {
+  /** A change of rights, or (`isLogin`) a login. */
+  regenerate(held: Held, value: string, isLogin: boolean): Promise<void> {
     const late: Late = {};
+    const options = { data: value, ...(isLogin && { subject: held.subject }) };
     const regenerate = async () => {
-      const next = await this.services.sessions.regenerate(held.secret, { data: value });
+      const next = await this.services.sessions.regenerate(held.secret, options);
       if (next) this.hold({ ...held, secret: next.token }, late, idOf(next.token));
       return next?.session.data ?? null;
     };
@@ -73,6 +75,12 @@ export class AuthRecorder {
   revokeToken({ key, secret }: Held): Promise<void> {
     const revoke = async () => this.services.sessions.revokeToken(secret);
     return this.journal.record('sessions.revokeToken', { key, secret: idOf(secret) }, revoke);
+  }
+
+  revokeOthers({ key, subject, secret }: Held): Promise<void> {
+    const revoke = async () => this.services.sessions.revokeOthers(secret);
+    const planned = { key: sessionsOf(subject), except: key, secret: idOf(secret) };
+    return this.journal.record('sessions.revokeOthers', planned, revoke);
   }
 
   revokeSessions(subject: string): Promise<void> {

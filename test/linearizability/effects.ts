@@ -1,10 +1,11 @@
 import type { Interval } from './checker.js';
+import { OF_MANY } from './freshness.js';
 import type { Call } from './history.js';
 import type { RecordCall } from './record-model.js';
 
 /** A deletion by tag that was refused halfway has deleted something. Nothing else that was refused has happened. */
 export function isPartial({ outcome, operation }: Call): boolean {
-  return outcome === 'refused' && (operation === 'deleteByTag' || operation.endsWith('.revokeAll'));
+  return outcome === 'refused' && OF_MANY.has(operation);
 }
 
 /** Whether the call has happened, or may have. */

@@ -9,6 +9,9 @@ const AFTER = 1e-6;
 /** Deletions by tag: after these no record is left that had the tag before. */
 export const BY_TAG = new Set<Operation>(['deleteByTag', 'sessions.revokeAll', 'tokens.revokeAll']);
 
+/** All that delete records by a tag. */
+export const OF_MANY = new Set<Operation>([...BY_TAG, 'sessions.revokeOthers']);
+
 /** What a process with a near cache knows of by itself. */
 const WRITES = new Set<Operation>([
   'put',

@@ -24,6 +24,7 @@ export type AuthOperation =
   | 'sessions.update'
   | 'sessions.regenerate'
   | 'sessions.revokeToken'
+  | 'sessions.revokeOthers'
   | 'sessions.revokeAll'
   | 'tokens.issue'
   | 'tokens.rotate'
@@ -54,7 +55,7 @@ export interface Call {
   /** The process that called. */
   readonly process: string;
   /**
-   * Of a record or a counter; of `deleteByTag` and `revokeAll`: the tag; of `getMany`: none. Of /auth: the session, whatever its
+   * Of a record or a counter; of `deleteByTag`, `revokeAll` and `revokeOthers`: the tag; of `getMany`: none. Of /auth: the session, whatever its
    * token is; the family of refresh tokens; the subject of a code; the link; what attempts are counted for.
    */
   readonly key: string;
@@ -62,6 +63,8 @@ export interface Call {
   readonly keys?: readonly string[];
   /** The new key of `move`. Nobody calls it before the move is done. */
   readonly to?: string;
+  /** The session that `revokeOthers` is to leave. */
+  readonly except?: string;
   /** The token or code that was sent to a service, shortened. */
   readonly secret?: string;
   /** The one that the service gave, shortened. */

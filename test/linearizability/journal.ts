@@ -2,7 +2,7 @@ import { CacheCommandError, CacheUnavailableError } from 'nestjs-redis-cache-sto
 import { type Call, now, type Operation, type Outcome } from './history.js';
 
 /** What is known about a call before it is made. */
-type Planned = Pick<Call, 'key' | 'keys' | 'to' | 'value' | 'tags' | 'secret'>;
+type Planned = Pick<Call, 'key' | 'keys' | 'to' | 'value' | 'tags' | 'except' | 'secret'>;
 
 /** All calls of one process, in the order of their ends. */
 export class Journal {

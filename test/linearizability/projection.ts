@@ -1,7 +1,7 @@
 import { authIntervalsOf, isOfAuth, successorsOf } from './auth-projection.js';
 import type { Interval } from './checker.js';
 import { effectsOf, hasHappened, isPartial } from './effects.js';
-import { BY_TAG, type Fresh, Freshness } from './freshness.js';
+import { BY_TAG, type Fresh, Freshness, OF_MANY } from './freshness.js';
 import { type Call, type History, isDoomed, type Reading } from './history.js';
 import type { RecordCall } from './record-model.js';
 
@@ -24,7 +24,7 @@ export function recordsOf(history: History): Map<string, RecordInterval[]> {
       records.set(key, record);
       const fresh = freshness.of(call, key);
       const intervals =
-        isOfAuth(call) && !BY_TAG.has(call.operation)
+        isOfAuth(call) && !OF_MANY.has(call.operation)
           ? authIntervalsOf(call, fresh, successors)
           : intervalsOf(call, key, fresh);
       record.push(...intervals.map((interval) => ({ ...interval, source: call })));
@@ -37,14 +37,17 @@ export function recordsOf(history: History): Map<string, RecordInterval[]> {
 function keysByTag(calls: readonly Call[]): Map<string, Set<string>> {
   const keys = new Map<string, Set<string>>();
   for (const { operation, key, to = key, tags = [] } of calls) {
-    if (BY_TAG.has(operation)) continue;
+    if (OF_MANY.has(operation)) continue;
     for (const tag of tags) keys.set(tag, (keys.get(tag) ?? new Set()).add(to));
   }
   return keys;
 }
 
-function keysOf({ operation, key, keys, to }: Call, tagged: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  if (BY_TAG.has(operation)) return [...(tagged.get(key) ?? [])];
+function keysOf(
+  { operation, key, keys, to, except }: Call,
+  tagged: ReadonlyMap<string, ReadonlySet<string>>,
+): string[] {
+  if (OF_MANY.has(operation)) return [...(tagged.get(key) ?? [])].filter((each) => each !== except);
   if (keys) return [...new Set(keys)];
   return to === undefined ? [key] : [key, to];
 }
@@ -104,7 +107,8 @@ function intervalsOf(call: Call, key: string, { from, signedOut }: Fresh): Inter
     default:
       // In this order: both end at the same moment, until which records may be deleted.
       return [
-        ...read({ operation: 'signedOut', tag: call.key, begin }),
+        // `revokeOthers` does nothing if its own session is over.
+        ...(BY_TAG.has(call.operation) ? read({ operation: 'signedOut', tag: call.key, begin }) : []),
         {
           call: { operation: 'signOut', tag: call.key },
           begin,

@@ -25,10 +25,13 @@ import { Wallet } from '../../linearizability/wallet.js';
 import { Workload, type WorkloadOptions } from '../../linearizability/workload.js';
 import { eventually } from '../eventually.js';
 
+/** Looked at by every login, and never reached. */
+const FAR = { sessions: 1000, when: 'evict-oldest' } as const;
+
 /** Nothing ends by itself while a run goes on, and a token that was rotated can be sent again for longer than that. */
 function authOptions({ nearCache }: RedisCacheModuleOptions): RedisCacheAuthOptions {
   return {
-    sessions: { namespace: 'lin-session', idle: '1h', absolute: '2h', ...(nearCache && { nearCache }) },
+    sessions: { namespace: 'lin-session', idle: '1h', absolute: '2h', limit: FAR, ...(nearCache && { nearCache }) },
     refreshTokens: { namespace: 'lin-refresh', idle: '1h', absolute: '2h', retryWindow: '5m' },
     // Of this length no code is ever given out twice. A budget would answer for a code by what became of others.
     codes: { namespace: 'lin-code', length: 16, attempts: ATTEMPTS, budget: false, secret: '00'.repeat(32) },
