@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
 const { name, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
 const require = createRequire(import.meta.url);
@@ -23,15 +24,29 @@ for (const subpath of Object.keys(exports).filter((path) => !path.endsWith('.jso
 
 // An application without the optional peers has to type-check.
 const { peerDependenciesMeta } = JSON.parse(readFileSync('package.json', 'utf8'));
-for (const types of ['dist/index.d.ts', 'dist/cjs/index.d.ts']) {
-  const text = readFileSync(types, 'utf8');
-  const strangers = [
-    ...Object.keys(peerDependenciesMeta).map((peer) => `'${peer}'`),
-    ...Object.keys(exports)
-      .slice(1)
-      .map((path) => `'${path}/`),
-  ];
-  for (const stranger of strangers) assert.ok(!text.includes(stranger), `${types} needs ${stranger}`);
+const optional = Object.keys(peerDependenciesMeta);
+for (const main of ['dist/index.d.ts', 'dist/cjs/index.d.ts']) {
+  const found = [...importsOf(main)].filter(({ specifier }) =>
+    optional.some((peer) => `${specifier}/`.startsWith(`${peer}/`)),
+  );
+  assert.deepEqual(found, [], `${main} needs optional peers`);
+}
+
+/**
+ * What the types of an entry point import, and what those import.
+ * @param {string} file
+ * @param {Set<string>} seen
+ * @returns {Generator<{ file: string, specifier: string }>}
+ */
+function* importsOf(file, seen = new Set([file])) {
+  for (const [, specifier = ''] of readFileSync(file, 'utf8').matchAll(/\b(?:from|import)[ (]'([^']+)'/g)) {
+    if (!specifier.startsWith('.')) {
+      yield { file, specifier };
+      continue;
+    }
+    const next = join(dirname(file), specifier.replace(/\.(c?)js$/, '.d.$1ts'));
+    if (!seen.has(next)) yield* importsOf(next, seen.add(next));
+  }
 }
 
 // `new RedisCacheStore()` must not type-check: a constructor without parameters would be left over if ours were stripped.
@@ -46,7 +61,7 @@ const strangers = packed.files
   .map(({ path }) => path)
   .filter(
     (path) =>
-      !/^(dist\/[\w./-]+\.(js|d\.ts)|dist\/cjs\/package\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
+      !/^(dist\/[\w./-]+\.(js|d\.ts|cjs|d\.cts)|dist\/cjs\/package\.json|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
         path,
       ),
   );

@@ -1,16 +1,20 @@
 // oxlint-disable typescript/no-misused-promises -- the types of express-session give nothing; connect-redis gives promises, as this does
 import { callbackify } from 'node:util';
-import { Store } from 'express-session';
 import type { Session, SessionData } from 'express-session';
 import { RedisCacheStore } from '../store/redis-cache.store.js';
 import { sessionsOf } from './connect-redis.js';
 import type { RedisCacheSessionStoreOptions } from './connect-redis.js';
+import { isInstalled, Store } from './peer.cjs';
 import { dataOf, isMarked, mark, marked } from './session-data.js';
 
 export type { RedisCacheSessionStoreOptions } from './connect-redis.js';
 
 type Callback<T = void> = (error?: unknown, result?: T) => void;
 type Request = Parameters<Store['createSession']>[0];
+
+if (!isInstalled) {
+  throw new Error('nestjs-redis-cache-store/express-session needs express-session; run: npm install express-session');
+}
 
 /**
  * A store for express-session and `@fastify/session` (which needs express-session installed beside it). Methods take a callback, or

@@ -25,7 +25,7 @@ export interface Source {
 
 export function readSources(): Source[] {
   return readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.(ts|cjs)$/.test(name))
     .map((name) => posix.join('lib', ...name.split(/[/\\]/)))
     .toSorted()
     .map((path) => {

@@ -140,7 +140,7 @@ function floorOf(path: string): Floor | undefined {
 }
 
 function isFaceFile(path: string): boolean {
-  return /^lib\/((health|auth|testing|better-auth|express-session|keyv|opentelemetry|throttler)\/)?[^/]+\.ts$/.test(
+  return /^lib\/((health|auth|testing|better-auth|express-session|keyv|opentelemetry|throttler)\/)?[^/]+\.(ts|cjs)$/.test(
     path,
   );
 }

@@ -1,0 +1,2 @@
+export { Store } from 'express-session';
+export declare const isInstalled: boolean;
