@@ -46,7 +46,8 @@ export class RedisReads {
    */
   async fetchToKeep(key: string, deadline: number): Promise<Keepable> {
     let coverage: Coverage | undefined;
-    const prelude: Call['prelude'] = (link) => void (coverage = this.connection.feed.track(link, key, deadline));
+    const prelude: Call['prelude'] = (link) =>
+      void (coverage = link && this.connection.feed.track(link, key, deadline));
     const read = (command: RedisCommand) => this.connection.send(command, { deadline, repeatable: true, prelude });
     const [range, left] = await Promise.all([read(this.range(key)), this.read(['pttl', key], deadline)]);
     const ttl = ttlOf(left);

@@ -11,8 +11,11 @@ export interface Call {
   readonly deadline: number;
   /** Whether it may be sent again when its reply was lost: true of reads only. */
   readonly repeatable: boolean;
-  /** Called directly before the command is written, with the link that it goes over: what it sends there comes just before. */
-  readonly prelude?: ((link: NodeLink) => void) | undefined;
+  /**
+   * Called directly before the command is written, each time, with the link that it goes over: what it sends there comes just
+   * before. `undefined`: ASKING does, which leaves no room for anything else.
+   */
+  readonly prelude?: ((link: NodeLink | undefined) => void) | undefined;
 }
 
 /** How long calls wait out an interruption, counted from its beginning, as a part of `timeout`. */

@@ -162,8 +162,9 @@ export class RedisConnection {
       const link = route instanceof NodeLink ? route : await this.#link(() => topology.route(words, redirection), call);
       try {
         // In the same turn, so that it stands directly before the command.
-        if (redirection?.kind === 'ASK') link.send(['asking'], call.deadline).catch(() => undefined);
-        else call.prelude?.(link);
+        const isAsked = redirection?.kind === 'ASK';
+        call.prelude?.(isAsked ? undefined : link);
+        if (isAsked) link.send(['asking'], call.deadline).catch(() => undefined);
         return await link.send(words, call.deadline);
       } catch (error) {
         redirection = topology.redirection(error, link);

@@ -142,8 +142,11 @@ export class ClusterDeployment {
     return successor;
   }
 
-  /** Moves a slot with the keys in it to another master while clients go on, as `redis-cli --cluster reshard` does. */
-  async moveSlot(slot: number, to: RedisServer): Promise<void> {
+  /**
+   * Moves a slot with the keys in it to another master while clients go on, as `redis-cli --cluster reshard` does.
+   * `underWay` happens when the keys have been moved, and the slot not yet.
+   */
+  async moveSlot(slot: number, to: RedisServer, underWay?: () => Promise<unknown>): Promise<void> {
     const from = await this.ownerOfSlot(slot);
     if (from === to) return;
     const [source, target] = await Promise.all([this.idOf(from), this.idOf(to)]);
@@ -155,6 +158,7 @@ export class ClusterDeployment {
       if (keys.length === 0) break;
       await from.cli('MIGRATE', '127.0.0.1', to.port, '', 0, 5000, ...login, 'KEYS', ...keys);
     }
+    await underWay?.();
     await to.cli('CLUSTER', 'SETSLOT', slot, 'NODE', target);
     await from.cli('CLUSTER', 'SETSLOT', slot, 'NODE', target);
   }
