@@ -27,6 +27,8 @@ const create = { ...KEY, operation: 'sessions.create', given: 's1', value: 'a', 
 const get = (secret: string, result: string | null) => ({ ...KEY, operation: 'sessions.get', secret, result }) as const;
 const regenerate = (secret: string, given: string, value: string) =>
   ({ ...KEY, operation: 'sessions.regenerate', secret, given, value, result: value }) as const;
+const overlap = (secret: string, given: string, data: string) =>
+  ({ ...KEY, operation: 'sessions.regenerate', secret, given, result: data }) as const;
 const revokeAll = { ...ALL, operation: 'sessions.revokeAll', result: 1 } as const;
 
 const revokeOthers = (except: string, outcome: Outcome) =>
@@ -59,6 +61,19 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
     ],
     ['a token is read after its session was regenerated', history(create, regenerate('s1', 's2', 'b'), get('s1', 'a'))],
     ['a token is regenerated twice', history(create, regenerate('s1', 's2', 'b'), regenerate('s1', 's3', 'c'))],
+    [
+      'an old token is read during an overlap after revokeAll',
+      history(create, overlap('s1', 's2', 'a'), revokeAll, get('s1', 'a')),
+    ],
+    [
+      'an old token is regenerated during an overlap',
+      history(create, overlap('s1', 's2', 'a'), regenerate('s1', 's3', 'b')),
+    ],
+    [
+      'an old token leads to a session that was regenerated since without an overlap',
+      history(create, overlap('s1', 's2', 'a'), regenerate('s2', 's3', 'b'), get('s1', 'b')),
+    ],
+    ['an old token is worth nothing during an overlap', history(create, overlap('s1', 's2', 'a'), get('s1', null))],
     ['a session is gone that nobody ended', history(create, get('s1', null))],
     [
       'a session is gone after a revokeOthers that was not sent',
@@ -138,6 +153,18 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
     [
       'a near copy is younger than the lease',
       history(create, revokeAll, { ...get('s1', 'a'), process: 'near', at: [50, 51] }),
+    ],
+    [
+      'an old token leads to the new session during an overlap, and cannot be regenerated',
+      history(
+        create,
+        overlap('s1', 's2', 'a'),
+        { ...KEY, operation: 'sessions.update', secret: 's2', saw: 'a', value: 'b', result: 'b' },
+        get('s1', 'b'),
+        { ...overlap('s1', '', ''), given: undefined, result: null },
+        overlap('s2', 's3', 'b'),
+        get('s1', 'b'),
+      ),
     ],
     [
       'the answer of a regenerate is lost',

@@ -1,4 +1,5 @@
 import type { Interval } from './checker.js';
+import { credential } from './credential-model.js';
 import { effectsOf, hasHappened } from './effects.js';
 import type { Fresh } from './freshness.js';
 import type { AuthOperation, Call } from './history.js';
@@ -39,18 +40,22 @@ export function authIntervalsOf(
   const given = call.given ?? `?${begin}`;
   switch (call.operation) {
     case 'sessions.create':
-      return write({ operation: 'put', value: `${given} ${value}`, tags, end });
+      return write({ operation: 'put', value: credential([given], value), tags, end });
     case 'sessions.get':
       if (result === null) return read({ operation: 'reject', secret }, from);
-      return read({ operation: 'get', result: `${secret} ${String(result)}`, signedOut }, from);
+      return read({ operation: 'use', secret, data: String(result), signedOut }, from);
     case 'sessions.update':
       if (isKnown && result === null) return read({ operation: 'reject', secret }, from);
       // What was never given to `change` was never written.
-      if (saw === undefined) return [];
-      return write({ operation: 'update', saw: `${secret} ${saw}`, value: `${secret} ${value}`, end });
+      return saw === undefined ? [] : write({ operation: 'change', secret, saw, data: value });
     case 'sessions.regenerate':
-      if (isKnown && result === null) return read({ operation: 'reject', secret }, from);
-      return write({ operation: 'exchange', secret, value: `${given} ${value}` });
+      if (isKnown && result === null) return read({ operation: 'outdated', secret }, from);
+      return write({
+        operation: 'exchange',
+        secret,
+        next: given,
+        ...(call.value === undefined ? { overlap: true } : { data: value }),
+      });
     case 'sessions.revokeToken':
       return result === false
         ? read({ operation: 'reject', secret })
@@ -63,7 +68,7 @@ export function authIntervalsOf(
       if (result === false) return read({ operation: 'get', result: null });
       return write({ operation: 'delete', ...(isKnown && { result: true }) }, 'delete');
     case 'codes.issue':
-      return write({ operation: 'put', value: `${given} ${ATTEMPTS}`, tags, end });
+      return write({ operation: 'put', value: credential([given], ATTEMPTS), tags, end });
     case 'codes.redeem':
       if (result === true) return write({ operation: 'end', secret });
       if (isKnown && result === null) return read({ operation: 'get', result: null });
@@ -96,12 +101,12 @@ function rotation(call: Call, successors: readonly string[]): Interval<RecordCal
   if (!isKnown) {
     // If others were given a successor, it is the one that this call made; else nobody was.
     const made = successors.length > 0 ? successors : [`?${secret}`];
-    const exchanges = made.map((value) => ({ operation: 'exchange', secret, value }) as const);
+    const exchanges = made.map((next) => ({ operation: 'exchange', secret, next }) as const);
     return [...exchanges, reuse].flatMap((possible) => write(possible, JSON.stringify(possible)));
   }
   switch (result) {
     case 'rotated':
-      return write({ operation: 'exchange', secret, value: given });
+      return write({ operation: 'exchange', secret, next: given });
     case 'retried':
       return read({ operation: 'get', result: given });
     case 'reused':

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { AttemptLimiter, OneTimeCodes, RefreshTokens, Sessions } from 'nestjs-redis-cache-store/auth';
+import type {
+  AttemptLimiter,
+  OneTimeCodes,
+  RefreshTokens,
+  RegenerateOptions,
+  Sessions,
+} from 'nestjs-redis-cache-store/auth';
 import type { Call } from './history.js';
 import { changing, type Journal } from './journal.js';
 
@@ -61,15 +67,12 @@ export class AuthRecorder {
 
   /** A change of rights, or (`isLogin`) a login. */
   regenerate(held: Held, value: string, isLogin: boolean): Promise<void> {
-    const late: Late = {};
-    const options = { data: value, ...(isLogin && { subject: held.subject }) };
-    const regenerate = async () => {
-      const next = await this.services.sessions.regenerate(held.secret, options);
-      if (next) this.hold({ ...held, secret: next.token }, late, idOf(next.token));
-      return next?.session.data ?? null;
-    };
-    const planned = { key: held.key, secret: idOf(held.secret), value };
-    return this.journal.record('sessions.regenerate', planned, regenerate, late);
+    return this.exchange(held, { data: value, ...(isLogin && { subject: held.subject }) });
+  }
+
+  /** The old token stays worth something for longer than a run lasts. */
+  overlap(held: Held): Promise<void> {
+    return this.exchange(held, { overlap: '5m' });
   }
 
   revokeToken({ key, secret }: Held): Promise<void> {
@@ -175,6 +178,18 @@ export class AuthRecorder {
     return this.journal.record('attempts.reset', { key: attemptsOf(subject) }, async () =>
       this.services.attempts.reset(subject),
     );
+  }
+
+  private exchange(held: Held, options: RegenerateOptions<string>): Promise<void> {
+    const late: Late = {};
+    const regenerate = async () => {
+      const next = await this.services.sessions.regenerate(held.secret, options);
+      if (next) this.hold({ ...held, secret: next.token }, late, idOf(next.token));
+      return next?.session.data ?? null;
+    };
+    const { data: value } = options;
+    const planned = { key: held.key, secret: idOf(held.secret), ...(value !== undefined && { value }) };
+    return this.journal.record('sessions.regenerate', planned, regenerate, late);
   }
 
   private hold(held: Held, late: Late, given: string): void {

@@ -18,6 +18,7 @@ const MIX: Mix<AuthWorkload> = [
   [6, (work) => work.with('session', (held) => work.recorder.update(held, () => work.value()))],
   [3, (work) => work.with('session', (held) => work.recorder.regenerate(held, work.value(), false))],
   [3, (work) => work.with('session', (held) => work.recorder.regenerate(held, work.value(), true))],
+  [3, (work) => work.with('session', (held) => work.recorder.overlap(held))],
   [3, (work) => work.with('session', (held) => work.recorder.revokeToken(held))],
   [1, (work) => work.with('session', (held) => work.recorder.revokeOthers(held))],
   [2, (work) => work.recorder.revokeSessions(work.subject())],

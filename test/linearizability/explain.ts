@@ -65,7 +65,7 @@ function contextOf(
   shown: readonly RecordInterval[],
 ): Call[] {
   const values = new Set([...before.map(({ value }) => value ?? undefined), ...shown.map(({ call }) => seenBy(call))]);
-  const secrets = new Set([...values].map((value) => value?.split(' ')[0]));
+  const secrets = new Set([...values].flatMap((value) => value?.split(' ')[0]?.split(',')));
   const ends = new Set(before.flatMap(({ tags }) => [...tags.values()]));
   return calls.filter(
     (call) =>

@@ -1,4 +1,5 @@
 import type { Call, History, Operation } from './history.js';
+import type { SignedOut } from './record-state.js';
 
 /** What the clocks of Redis, of timers and of this history may differ by, in ms. */
 const SLACK = 5;
@@ -38,7 +39,7 @@ export interface Fresh {
   /** What the record was at this moment or later, */
   readonly from: number;
   /** and no record that has one of these tags since before these moments. */
-  readonly signedOut: readonly (readonly [tag: string, begin: number])[];
+  readonly signedOut: SignedOut;
 }
 
 /** What reads may answer with: without a near cache what is; with one nothing older than the lease or a write of its process. */

@@ -1,7 +1,7 @@
 import type { Model } from './checker.js';
 import { believeCredential, type CredentialCall, isOfCredential, stepCredential } from './credential-model.js';
 import type { Reading } from './history.js';
-import { ABSENT, type RecordState } from './record-state.js';
+import { ABSENT, hadBefore, isSignedOut, type RecordState, type SignedOut } from './record-state.js';
 
 /** What one call does to one record, and the answer that it gave; without an answer any would do. */
 export type RecordCall =
@@ -10,7 +10,7 @@ export type RecordCall =
   | {
       readonly operation: 'get';
       readonly result: Reading;
-      readonly signedOut?: readonly (readonly [tag: string, begin: number])[];
+      readonly signedOut?: SignedOut;
     }
   | { readonly operation: 'put'; readonly value: string; readonly tags: readonly string[]; readonly end: number }
   | {
@@ -55,7 +55,7 @@ export const recordModel: Model<RecordState, RecordCall> = {
     switch (call.operation) {
       case 'get':
         if (state.value !== call.result) return undefined;
-        return call.signedOut?.some(([tag, begin]) => hadBefore(state, tag, begin)) ? undefined : state;
+        return isSignedOut(state, call.signedOut) ? undefined : state;
       case 'put':
         return { value: call.value, tags: since(call.tags, call.end) };
       case 'putIfAbsent':
@@ -107,10 +107,6 @@ export const recordModel: Model<RecordState, RecordCall> = {
     }
   },
 };
-
-function hadBefore({ tags }: RecordState, tag: string, moment: number): boolean {
-  return (tags.get(tag) ?? Infinity) < moment;
-}
 
 function since(tags: readonly string[], end: number): ReadonlyMap<string, number> {
   return new Map(tags.map((tag) => [tag, end]));

@@ -8,3 +8,15 @@ export interface RecordState {
 }
 
 export const ABSENT: RecordState = { value: null, tags: new Map() };
+
+/** Tags by which records were deleted, each with the begin of the deletion. */
+export type SignedOut = readonly (readonly [tag: string, begin: number])[];
+
+export function hadBefore({ tags }: RecordState, tag: string, moment: number): boolean {
+  return (tags.get(tag) ?? Infinity) < moment;
+}
+
+/** Whether a deletion should have reached the record. */
+export function isSignedOut(state: RecordState, signedOut: SignedOut = []): boolean {
+  return signedOut.some(([tag, begin]) => hadBefore(state, tag, begin));
+}
