@@ -8,11 +8,19 @@ const MOST_KEYS = 256;
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
 const SAME_DEADLINE = 5;
 
-interface Reader {
-  readonly resolve: (bytes: Buffer | undefined) => void;
-  readonly reject: (error: unknown) => void;
+class Reader {
+  readonly bytes: Promise<Buffer | undefined>;
+  resolve!: (bytes: Buffer | undefined) => void;
+  reject!: (error: unknown) => void;
   /** Those that it reads for; `undefined` if nobody listens. */
-  readonly calls: readonly CacheCallMessage[] | undefined;
+  readonly calls: readonly CacheCallMessage[] | undefined = currentCalls();
+
+  constructor() {
+    this.bytes = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
 }
 
 interface Batch {
@@ -38,20 +46,25 @@ export class ReadBatcher {
   /** `fetch` answers keys in their order; if it fails as a whole, its error goes to every reader of the batch. */
   constructor(private readonly fetch: Fetch) {}
 
-  get(key: string, deadline: number): Promise<Buffer | undefined> {
-    return new Promise((resolve, reject) => {
-      const batch = this.batchFor(deadline);
-      const { readers } = batch;
-      const reader = { resolve, reject, calls: currentCalls() };
-      const others = readers.get(key);
-      if (others) others.push(reader);
-      else {
-        readers.set(key, [reader]);
-        if (readers.size >= MOST_KEYS) this.send(batch);
-        else if (readers.size === 1) this.sendSoon(batch);
-      }
-    });
-  }
+  /**
+   * A batch leaves after the sockets have been read: the requests that arrived together are then all in it. A caller who was
+   * alone the last time does not wait for them.
+   */
+  readonly get = (key: string, deadline: number): Promise<Buffer | undefined> => {
+    const batch = this.batchFor(deadline);
+    const { readers } = batch;
+    const reader = new Reader();
+    const others = readers.get(key);
+    if (others) others.push(reader);
+    else {
+      readers.set(key, [reader]);
+      if (readers.size === MOST_KEYS) this.send(batch);
+      else if (readers.size > 1) return reader.bytes;
+      else if (this.underWay === 0 && this.lastSize === 1) nextTick(this.send, batch);
+      else setImmediate(this.send, batch);
+    }
+    return reader.bytes;
+  };
 
   private batchFor(deadline: number): Batch {
     const open = this.batch;
@@ -63,30 +76,22 @@ export class ReadBatcher {
     return this.batch;
   }
 
-  /**
-   * After the sockets have been read: the requests that arrived together are then all in the batch. A caller who was alone
-   * the last time does not wait for them.
-   */
-  private sendSoon(batch: Batch): void {
-    const send = () => {
-      if (this.batch === batch) this.send(batch);
-    };
-    if (this.underWay === 0 && this.lastSize === 1) nextTick(send);
-    else setImmediate(send);
-  }
-
-  private send({ readers, deadline }: Batch): void {
+  private readonly send = (batch: Batch): void => {
+    if (this.batch !== batch) return; // it had to leave earlier
+    const { readers, deadline } = batch;
     this.batch = undefined;
     this.lastSize = readers.size;
     this.underWay += readers.size;
     const groups = [...readers.values()];
-    const fetch = () => this.fetch([...readers.keys()], deadline);
-    const fetched = areCallsObserved() ? onBehalfOf(callsOf(groups), readers.size, fetch) : fetch();
+    const keys = [...readers.keys()];
+    const fetched = areCallsObserved()
+      ? onBehalfOf(callsOf(groups), keys.length, () => this.fetch(keys, deadline))
+      : this.fetch(keys, deadline);
     const refuseAll = (error: unknown) => groups.forEach((group) => this.refuse(error, group));
     const giveAll = (found: readonly Fetched[]) => groups.forEach((group, i) => this.give(found[i], group));
     if (fetched instanceof Promise) fetched.then(giveAll, refuseAll);
     else giveAll(fetched);
-  }
+  };
 
   private give(fetched: Fetched, readers: readonly Reader[]): void {
     if (fetched instanceof Promise) {

@@ -29,15 +29,22 @@ export class RedisReads {
   /** The bytes under keys, in their order. */
   readonly fetch = (keys: readonly string[], deadline: number): readonly Fetched[] | Promise<readonly Fetched[]> => {
     const most = this.connection.isCluster ? 1 : this.sizes.keysAtOnce(keys);
-    if (most > 1 && keys.length > 1) {
-      if (keys.length <= most) return this.fetchMany(keys, deadline);
-      return chunks(keys, most).flatMap((chunk) => {
-        if (chunk.length === 1) return chunk.map((key) => this.fetchOne(key, deadline));
-        const found = this.fetchMany(chunk, deadline);
-        return chunk.map((_, i) => found.then((list) => list[i]));
-      });
+    const call = { deadline, repeatable: true };
+    const fetched: Fetched[] = [];
+    for (const some of chunks(keys, most)) {
+      const [key = ''] = some;
+      const doubtful = this.sparse.size > 0 ? some.filter((each) => this.sparse.has(namespaceOf(each))) : [];
+      // Sent from here, so that the way of a read to the socket is short.
+      const reply = this.connection.send(some.length === 1 ? this.range(key) : ['mget', ...some], call);
+      const isThere = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
+      if (some.length === 1) fetched.push(this.readOne(key, reply, isThere, deadline));
+      else {
+        const found = this.readMany(some, reply, doubtful, isThere, deadline);
+        if (some.length === keys.length) return found;
+        fetched.push(...some.map((_, i) => found.then((list) => list[i])));
+      }
     }
-    return keys.map((key) => (this.isSparse(key) ? this.fetchSparse(key, deadline) : this.fetchOne(key, deadline)));
+    return fetched;
   };
 
   /**
@@ -55,36 +62,39 @@ export class RedisReads {
     return { bytes, ttl, coverage };
   }
 
-  private async fetchMany(keys: readonly string[], deadline: number): Promise<readonly Fetched[]> {
-    const doubtful = this.sparse.size > 0 ? keys.filter((key) => this.isSparse(key)) : [];
-    const mget = this.read(['mget', ...keys], deadline).catch((error: unknown) => {
-      this.sizes.forget(keys);
-      throw error;
-    });
-    const count = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
-    const [replies, isThere] = await Promise.all([mget, count]);
+  /** @param isThere - how many of the `doubtful` keys there are, if there are such keys */
+  private async readMany(
+    keys: readonly string[],
+    reply: Promise<RedisReply>,
+    doubtful: readonly string[],
+    isThere: Promise<RedisReply> | undefined,
+    deadline: number,
+  ): Promise<readonly Fetched[]> {
+    reply.catch(() => this.sizes.forget(keys));
+    const [replies, count] = await Promise.all([reply, isThere]);
     const found = (replies as readonly RedisReply[]).map(filled);
     keys.forEach((key, i) => this.sizes.see(key, found[i]?.length ?? 0));
     if (doubtful.length === 0 && !found.includes(undefined)) return found;
     keys.forEach((key, i) => this.learn(key, found[i]));
-    const absent = new Set(isThere === 0 ? doubtful : []);
+    const absent = new Set(count === 0 ? doubtful : []);
     const missing = keys.filter((key, i) => found[i] === undefined && !absent.has(key));
     if (missing.length === 0 || (await this.count(missing, deadline)) === 0) return found;
-    return found.map((bytes, i) => bytes ?? this.fetchOne(keys[i] ?? '', deadline));
+    // One of them is of another type, which is no fault of the others.
+    return found.map((bytes, i) => bytes ?? this.fetchWhole(keys[i] ?? '', deadline));
   }
 
-  private fetchOne(key: string, deadline: number): Promise<Buffer | undefined> {
-    const range = this.read(this.range(key), deadline);
-    return range.then((reply) => {
-      const bytes = this.learn(key, filled(reply));
+  private readOne(
+    key: string,
+    reply: Promise<RedisReply>,
+    isThere: Promise<RedisReply> | undefined,
+    deadline: number,
+  ): Promise<Buffer | undefined> {
+    const read = (range: RedisReply, count?: RedisReply) => {
+      const bytes = this.learn(key, filled(range));
       this.sizes.see(key, bytes?.length ?? 0);
-      return bytes ?? this.fetchWhole(key, deadline);
-    });
-  }
-
-  private async fetchSparse(key: string, deadline: number): Promise<Buffer | undefined> {
-    const [reply, isThere] = await Promise.all([this.read(this.range(key), deadline), this.count([key], deadline)]);
-    return this.learn(key, filled(reply)) ?? (isThere === 0 ? undefined : this.fetchWhole(key, deadline));
+      return bytes ?? (count === 0 ? undefined : this.fetchWhole(key, deadline));
+    };
+    return isThere ? Promise.all([reply, isThere]).then(([range, count]) => read(range, count)) : reply.then(read);
   }
 
   private range(key: string): RedisCommand {
@@ -97,10 +107,6 @@ export class RedisReads {
 
   private count(keys: readonly string[], deadline: number): Promise<RedisReply> {
     return this.read(['exists', ...keys], deadline);
-  }
-
-  private isSparse(key: string): boolean {
-    return this.sparse.size > 0 && this.sparse.has(namespaceOf(key));
   }
 
   private learn(key: string, bytes: Buffer | undefined): Buffer | undefined {

@@ -26,8 +26,8 @@ const RECORDS = 200;
 
 /** The port over Redis commands. */
 export class RedisBackend implements CacheBackend {
+  readonly get: CacheBackend['get'];
   private readonly reads: RedisReads;
-  private readonly batcher: ReadBatcher;
   private readonly sizes = new RecordSizes();
   private readonly caller: RedisCaller;
   private readonly indexes: RedisIndexes;
@@ -37,17 +37,13 @@ export class RedisBackend implements CacheBackend {
     maxBytes: number = LARGEST_VALUE,
   ) {
     this.reads = new RedisReads(connection, maxBytes, this.sizes);
-    this.batcher = new ReadBatcher(this.reads.fetch);
+    this.get = new ReadBatcher(this.reads.fetch).get;
     this.caller = new RedisCaller(connection);
     this.indexes = new RedisIndexes(connection, this.caller);
   }
 
   now(): number {
     return this.connection.clock.now();
-  }
-
-  get(key: string, deadline: number): Promise<Buffer | undefined> {
-    return this.batcher.get(key, deadline);
   }
 
   async getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {

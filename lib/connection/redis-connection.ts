@@ -243,11 +243,11 @@ export class RedisConnection {
   /** Something has happened to a node. */
   #changed(): void {
     const { status, reason, links } = this.#topology?.condition ?? { status: 'down' as const, links: [] };
+    this.#waitingRoom.admitAll();
+    if (this.status === 'closed' || this.#closing) return;
     const isFirst = reason !== undefined && this.failure === undefined;
     if (status === 'ready') this.failure = undefined;
     else if (reason) this.failure = reason;
-    this.#waitingRoom.admitAll();
-    if (this.status === 'closed' || this.#closing) return;
     // Of what happens later the status tells.
     if (isFirst && !this.wasReady && status === 'connecting') {
       this.#options.warn(`Redis is not ready yet: ${reason.message}; trying again`);
