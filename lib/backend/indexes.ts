@@ -9,7 +9,10 @@ export interface IndexMember {
 export interface Membership {
   /** For how long it stays, in ms from now; `null`: for ever. */
   readonly ttl: number | null;
-  /** The member whose place it takes: a walk that has not yet come to that one will come to the new one. */
+  /**
+   * The member whose place it takes: a walk that has not yet come to that one will come to the new one, which ranks behind
+   * it, and may stay for as long.
+   */
   readonly successorOf?: string | undefined;
 }
 

@@ -42,8 +42,14 @@ export class MemoryIndexes {
   *pages(key: string): Iterable<readonly IndexMember[]> {
     const members = this.indexes.get(key)?.members ?? new Map<string, number>();
     trim(members);
-    const all = Array.from(members, ([member, until]) => ({ member, until }));
-    for (let i = 0; i < all.length; i += PAGE) yield all.slice(i, i + PAGE);
+    let page: IndexMember[] = [];
+    // A Map comes to what is added meanwhile, too.
+    for (const [member, until] of members) {
+      if (page.push({ member, until }) < PAGE) continue;
+      yield page;
+      page = [];
+    }
+    if (page.length > 0) yield page;
   }
 
   keys(): Iterable<string> {

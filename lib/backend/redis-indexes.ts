@@ -2,7 +2,7 @@ import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisReply } from '../connection/call.js';
 import type { IndexBackend, IndexMember, Membership } from './indexes.js';
 import type { RedisCaller } from './redis-caller.js';
-import { ADD_TO_INDEX, ADMIT_TO_INDEX, INDEX_PAGE, REMOVE_FROM_INDEX } from './redis-scripts.js';
+import { ADD_TO_INDEX, ADMIT_TO_INDEX, INDEX_PAGE, NEVER, REMOVE_FROM_INDEX } from './redis-scripts.js';
 import { chunks } from './writes-in-parts.js';
 
 /** Members of one page, and of one removal: as many as one command looks for the records of. Some 0.2 ms of Redis' time in an index of a million. */
@@ -65,5 +65,6 @@ export class RedisIndexes implements IndexBackend {
 }
 
 function moment(score: RedisReply | string): number {
-  return /inf/.test(String(score)) ? Infinity : Number(score);
+  const number = Number(score);
+  return number < NEVER ? number : Infinity;
 }

@@ -91,10 +91,13 @@ local gone = below(string.format('%.0f', now - skew))
 if gone > 0 then gone = gone - redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(gone, ${TRIMMED}) - 1) end
 `;
 
+/** From this score on a member stays for ever. It is no infinity, so that a successor can rank behind such a member, too. */
+export const NEVER = 4e15;
+
 // In the millisecond of its expiry Redis still gives a record, so the index is there one longer.
 const LIVE_AS_LONG_AS_LAST = `
-local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
-if last == 'inf' then
+local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
+if last and last >= ${NEVER} then
   redis.call('PERSIST', KEYS[1])
 elseif last and last + skew + 1 > now then
   redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last + skew + 1))
@@ -104,23 +107,23 @@ end
 `;
 
 const ADD = `
-local moment = ARGV[3] == '' and '+inf' or string.format('%.0f', now + ARGV[3])
+local moment = ARGV[3] == '' and ${NEVER} or now + ARGV[3]
 local place = ARGV[4] ~= '' and redis.call('ZSCORE', KEYS[1], ARGV[4])
+local score = place and math.max(moment, place + 1) or moment
 -- The first write, since Redis without memory (OOM) refuses a script no more once it has written.
-redis.call('ZADD', KEYS[1], 'GT', moment, ARGV[2])
-if place then redis.call('ZADD', KEYS[1], 'GT', place, ARGV[2]) end
+redis.call('ZADD', KEYS[1], 'GT', string.format('%.0f', score), ARGV[2])
 ${TRIM}
 ${LIVE_AS_LONG_AS_LAST}
 `;
 
 /**
  * KEYS: index. ARGV: clock skew in ms, member, ttl in ms or '', the member whose place it takes or ''.
- * → the moment until which the member stays at least, or '+inf'.
+ * → the moment until which the member stays at least, or NEVER.
  */
 export const ADD_TO_INDEX = script(`
 ${CLOCK}
 ${ADD}
-return moment
+return string.format('%.0f', moment)
 `);
 
 /** As ADD_TO_INDEX, with the most members that the index may have then: → 1, or 0 if it would have more, and nothing changes. */

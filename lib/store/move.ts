@@ -88,7 +88,8 @@ export class Moves {
       await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
       const expiry = await this.arrive(plan, target, source, deadline);
       try {
-        if (await this.release(plan, source, deadline)) return await this.settle(plan.to, target, expiry, deadline);
+        if (await this.release(plan, source, deadline))
+          return await this.settle(plan, source, target, expiry, deadline);
         await this.withdraw(plan.to, target, deadline);
         assertTimeLeft(deadline);
       } catch (error) {
@@ -137,14 +138,15 @@ export class Moves {
   }
 
   private async target({ from, to, change, ttl, tags }: Plan, source: Source): Promise<Target> {
-    const moment = this.backend.now();
     const tagIds = tags ?? source.header.tags;
     const life = ttl === undefined ? {} : { ttl, fixedEnd: false };
-    const header = { ...source.header, ...life, tags: tagIds, incarnation: this.writes.incarnation(tagIds) };
-    const bytes = await (change
-      ? this.codec.encode(to.fullKey, to.id, await change(source.value), header)
-      : this.codec.transfer(from.id, source.bytes, to.fullKey, to.id, header));
-    const mark = endingAt(moment + 2 * this.settings.timeout, header);
+    const first = { ...source.header, ...life, tags: tagIds, incarnation: this.writes.incarnation(tagIds) };
+    const made = await (change
+      ? this.codec.encode(to.fullKey, to.id, await change(source.value), first)
+      : this.codec.transfer(from.id, source.bytes, to.fullKey, to.id, first));
+    // Callback and schema may have taken longer than any write.
+    const { header, bytes } = await this.writes.renew({ key: to.fullKey, id: to.id, header: first, bytes: made });
+    const mark = endingAt(this.backend.now() + 2 * this.settings.timeout, header);
     return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
   }
 
@@ -159,14 +161,15 @@ export class Moves {
   }
 
   /** Makes the indexes cover the new record; gives the expiry it is to have in the end. */
-  private async cover(plan: Plan, header: RecordHeader, { left, at }: Source, deadline: number): Promise<() => Expiry> {
+  private async cover(plan: Plan, header: RecordHeader, source: Source, deadline: number): Promise<() => Expiry> {
     const { id } = plan.to;
+    const { left, at } = source;
     if (plan.ttl !== undefined) {
-      const expiry = await this.writes.cover(id, header, undefined, deadline);
+      const expiry = await this.writes.cover(id, header, undefined, deadline, source);
       return () => expiry;
     }
     const life = withinAge(this.settings, header, left, this.backend.now());
-    await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline);
+    await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline, source);
     return () => (life === null ? 'never' : { in: Math.max(1, Math.ceil(life - (now() - at))) });
   }
 
@@ -204,21 +207,25 @@ export class Moves {
 
   /** Gives the new record its full life, unless somebody deleted it meanwhile, which wins. */
   private async settle(
-    { id, recordKey, fullKey }: Place,
+    plan: Plan,
+    source: Source,
     { header, provisional, bytes }: Target,
-    expiry: () => Expiry,
+    covered: () => Expiry,
     deadline: number,
   ): Promise<Buffer | undefined> {
-    for (let [expected, set] = [provisional, bytes]; ;) {
+    const { id, recordKey, fullKey } = plan.to;
+    for (let [expected, set, expiry] = [provisional, bytes, covered]; ;) {
       if (await this.backend.compareAndSet(recordKey, expected, { set, expiry: expiry() }, deadline)) return set;
       assertTimeLeft(deadline);
       const current = await this.backend.get(recordKey, deadline);
       const known = current && (await this.codec.header(id, current));
       // Whatever changed it kept the mark.
       if (!current || !known?.movedAway) return undefined;
-      const { tags, incarnation } = known;
+      const next = { ...header, tags: known.tags, incarnation: known.incarnation };
       expected = current;
-      set = await this.codec.restamp(fullKey, id, current, { ...header, tags, incarnation });
+      set = await this.codec.restamp(fullKey, id, current, next);
+      // Who gave it other tags made their indexes cover the short life only.
+      expiry = await this.cover(plan, next, source, deadline);
     }
   }
 

@@ -74,7 +74,7 @@ export class Removal {
     const unreadable = new Map<string, CacheCorruptError>();
     const note = (id: string, error: CacheCorruptError) => unreadable.set(id, error);
     const sweep = new Sweep();
-    const indexed = () => sweep.pages((onGone) => this.tags.records(tagId, this.deadline, note, onGone));
+    const indexed = () => sweep.pages((onGone) => this.tags.pages(tagId, this.deadline, note, onGone));
     const walks = thorough ? [indexed(), this.inNamespace(tagId, note), indexed()] : [indexed()];
     const deleted = await inTurn(inOrder(walks), async (page) => {
       const meant = await isMeant(page);

@@ -140,12 +140,13 @@ export class Rewrites {
     given: Given,
     deadline: number,
   ): Promise<NextExpiry | undefined> {
-    if (given.ttl !== undefined) return this.writes.cover(id, next, given.end, deadline, before);
+    const place = { id, header: before };
+    if (given.ttl !== undefined) return this.writes.cover(id, next, given.end, deadline, place);
     if (!given.tags?.length) return { keepUpTo: Infinity };
     // New tags, running ttl: their indexes must cover it, however it is extended in between.
     const left = await this.backend.ttl(this.keyspace.recordKey(id), deadline);
     if (left === undefined) return undefined;
-    const covered = await this.tags.cover(id, next, left === null ? null : left + SPARE, deadline, before);
+    const covered = await this.tags.cover(id, next, left === null ? null : left + SPARE, deadline, place);
     return { keepUpTo: covered !== 'never' && 'at' in covered ? covered.at : Infinity };
   }
 }

@@ -60,15 +60,9 @@ export class TagIndex {
    *
    * @param before - the record in whose place it comes, so that no walk that is on its way misses both of them
    */
-  async cover(
-    id: string,
-    header: RecordHeader,
-    ttl: number | null,
-    deadline: number,
-    before?: RecordHeader,
-  ): Promise<Expiry> {
+  async cover(id: string, header: RecordHeader, ttl: number | null, deadline: number, before?: Gone): Promise<Expiry> {
     if (header.tags.length === 0) return ttl === null ? 'never' : { in: ttl };
-    const successorOf = before && before.tags.length > 0 ? memberOf(id, before) : undefined;
+    const successorOf = before && before.header.tags.length > 0 ? memberOf(before.id, before.header) : undefined;
     const member = memberOf(id, header);
     const add = (tagId: string) =>
       this.backend.addToIndex(this.keyspace.indexKey(tagId), member, { ttl, successorOf }, deadline);
@@ -136,24 +130,35 @@ export class TagIndex {
     }
   }
 
-  /**
-   * The records that have the tag now, each once, in pages. What is left over of others is trimmed on the way.
-   *
-   * @param onGone - is told of each member whose record is not there (any more), or was moved to another key
-   */
+  /** The records that have the tag now, in pages, each key once. What is left over of others is trimmed on the way. */
   async *records(
     tagId: string,
     deadline: () => number,
     onUnreadable: OnUnreadable,
-    onGone: OnGone = () => undefined,
   ): AsyncIterable<readonly RecordHead[]> {
     const given = new Set<string>();
-    for await (const found of this.walk(this.keyspace.indexKey(tagId), deadline, onUnreadable, onGone)) {
-      // By its id, not by its member: the record may have been given new tags since the page was read.
-      const live = found.filter(({ id, header }) => header.tags.includes(tagId) && !given.has(id));
-      const fresh = [...new Map(live.map((record) => [record.id, record])).values()];
+    for await (const page of this.pages(tagId, deadline, onUnreadable)) {
+      const fresh = page.filter(({ id }) => !given.has(id));
       for (const { id } of fresh) given.add(id);
       if (fresh.length > 0) yield fresh;
+    }
+  }
+
+  /**
+   * As `records`, but each key once a page only: there may be another record under it since the page before.
+   *
+   * @param onGone - is told of each member whose record is not there (any more), or was moved to another key
+   */
+  async *pages(
+    tagId: string,
+    deadline: () => number,
+    onUnreadable: OnUnreadable,
+    onGone?: OnGone,
+  ): AsyncIterable<readonly RecordHead[]> {
+    for await (const found of this.walk(this.keyspace.indexKey(tagId), deadline, onUnreadable, onGone)) {
+      // By its id, not by its member: the record may have been given new tags since the page was read.
+      const live = found.filter(({ header }) => header.tags.includes(tagId));
+      if (live.length > 0) yield [...new Map(live.map((record) => [record.id, record])).values()];
     }
   }
 

@@ -183,7 +183,7 @@ export class Writes {
     header: RecordHeader,
     end: number | undefined,
     deadline: number,
-    before?: RecordHeader,
+    before?: Gone,
   ): Promise<Expiry> {
     const now = this.backend.now();
     const life = withinAge(this.settings, header, header.ttl, now);

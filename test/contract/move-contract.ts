@@ -54,6 +54,18 @@ export function describeMoves(name: string, open: () => Promise<Stage>): void {
       expect([await store.ttl('ever'), await store.keys({ tag: 'y' })]).toEqual([null, []]);
     });
 
+    it('lets a walk that is on its way come to the record, also if it is to live shorter than before', async () => {
+      const first = Array.from({ length: 600 }, (_, i) => [`first ${i}`, i] as const);
+      await store.putMany(first, { tags: ['x'] });
+      await store.put('old', 1, { ttl: '2h', tags: ['x'] });
+      const seen: string[] = [];
+      for await (const key of store.scan({ tag: 'x' })) {
+        if (seen.push(key) === 1) await store.move('old', 'new', { ttl: '1m' });
+      }
+      expect(seen).toHaveLength(601);
+      expect(seen).toContain('new');
+    });
+
     it('does not let a record get older than maxAge', async () => {
       const bounded = await stage.open({ ttl: '1h', maxAge: '3h' });
       await bounded.put('old', 1);

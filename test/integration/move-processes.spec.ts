@@ -58,6 +58,65 @@ describe('moves of several processes', () => {
     }
   });
 
+  it('a deleteByTag of several pages reaches a record that moves to a key whose record it has just deleted', async () => {
+    const proxy = await TcpProxy.start(server);
+    proxy.delay(12);
+    const far = await stage.open({ ...OPTIONS, url: proxy.url });
+    try {
+      const first = Array.from({ length: 250 }, (_, i) => [`first ${i}`, i] as const);
+      await store.putMany(first, { tags: [TAG] });
+      await store.put('last', 1, { ttl: '2h', tags: [TAG] });
+      const deletion = far.deleteByTag(TAG);
+      await eventually(async () => expect(await store.has('first 0')).toBe(false), { interval: 1 });
+      expect(await store.move('last', 'first 0')).toBe(1);
+      await deletion;
+      await expectKeys([]);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('stays in its index when the callback takes longer than any write does', async () => {
+    const proxy = await TcpProxy.start(server);
+    const far = await stage.open({ ...OPTIONS, url: proxy.url });
+    try {
+      await store.put('old', 1, { tags: [TAG] });
+      const call = { isOver: false };
+      const slow = async (value: number) => {
+        await stage.pass(MINUTE);
+        proxy.delay(12);
+        return value + 1;
+      };
+      const moved = far.move<number>('old', 'new', { change: slow }).finally(() => (call.isOver = true));
+      while (!call.isOver) {
+        // Trims members without a record whose write is over.
+        await store.keys({ tag: TAG });
+      }
+      expect(await moved).toBe(2);
+      await expectKeys(['new']);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('is found by the tags that somebody gives it before its move is over', async () => {
+    const proxy = await TcpProxy.start(server);
+    const far = await stage.open({ ...OPTIONS, url: proxy.url });
+    try {
+      await store.put('old', 1);
+      await far.has('old');
+      proxy.delay(12);
+      const moved = far.move<number>('old', 'new');
+      await eventually(async () => expect(await store.has('new')).toBe(true), { interval: 1 });
+      expect(await store.update<number>('new', (value) => value + 1, { tags: [TAG] })).toBe(2);
+      expect(await moved).toBe(2);
+      expect(await store.ttl('new')).toBeGreaterThan(MINUTE);
+      await expectKeys(['new']);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   it('of 100 moves of one record in two processes exactly one wins, and nothing is left of the others', async () => {
     const workers = await Promise.all([start(server.url), start(server.url)]);
     try {

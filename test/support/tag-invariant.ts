@@ -1,3 +1,4 @@
+import { NEVER } from '../../lib/backend/redis-scripts.js';
 import { decodeHeader } from '../../lib/record/layout.js';
 import type { RedisServer } from './redis-server.js';
 
@@ -43,5 +44,5 @@ export async function uncovered(server: RedisServer, namespace: string, tag: str
 }
 
 function moment(text: string): number {
-  return text.endsWith('inf') ? Infinity : Number(text);
+  return text.endsWith('inf') || Number(text) >= NEVER ? Infinity : Number(text);
 }
