@@ -32,66 +32,65 @@ it('the canaries pass through every method of the store', () => {
 // The instrumentation knows ioredis by the name of its package, which another version beside it does not have.
 const underItsName = process.env['IOREDIS'] === undefined ? describe : describe.skip;
 
-underItsName.each(hooks)(
-  'instrumentation of ioredis by %s shows no key, value, tag, token or password',
-  (_, script, env) => {
-    let worker: WorkerProcess<Traced>;
-    let server: RedisServer;
-    beforeAll(async () => {
-      server = await RedisServer.start({ password: PASSWORD });
-      worker = await WorkerProcess.start<Traced>(script, env);
-    }, 60_000);
-    afterAll(async () => {
-      await worker?.kill();
-      await server?.stop();
-    });
+underItsName('instrumentation of ioredis', () => {
+  let server: RedisServer;
+  let sentinel: SentinelDeployment;
+  let cluster: ClusterDeployment;
+  let workers: WorkerProcess<Traced>[] = [];
+  const worker = (script: string) => workers[hooks.findIndex(([, each]) => each === script)] as WorkerProcess<Traced>;
+  // All at once: each takes seconds, mostly of waiting.
+  beforeAll(async () => {
+    const starting = hooks.map(([, script, env]) => WorkerProcess.start<Traced>(script, env));
+    [server, sentinel, cluster, ...workers] = await Promise.all([
+      RedisServer.start({ password: PASSWORD }),
+      SentinelDeployment.start({ password: PASSWORD }),
+      ClusterDeployment.start({ nodeTimeout: 10_000 }),
+      ...starting,
+    ]);
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all(workers.map((each) => each.kill()));
+    await Promise.all([server, sentinel, cluster].map((each) => each?.stop()));
+  }, 20_000);
 
+  describe.each(hooks)('by %s shows no key, value, tag, token or password', (_, script) => {
     it('while it shows those of an application that uses ioredis by itself', async () => {
-      const { commands, leaks } = await worker.run('leak', server.url);
+      const { commands, leaks } = await worker(script).run('leak', server.url);
       expect(commands).toEqual(expect.arrayContaining(['set', 'get', 'del', 'request']));
       expect(leaks.join()).toContain('canary-of-key');
       expect(leaks.join()).toContain('canary-of-value');
     });
 
     it.each(kinds)('of %s', async (_name, kind) => {
-      const { commands, leaks } = await worker.run('everyMethod', { ...kind, url: server.url });
+      const { commands, leaks } = await worker(script).run('everyMethod', { ...kind, url: server.url });
       expect(commands).toEqual(expect.arrayContaining(['evalsha', 'request', 'set']));
       expect(leaks).toEqual([]);
     });
 
-    it.each(kinds)('of the services of /auth beside %s', async (_name, kind) => {
-      const { commands, leaks } = await worker.run('everyService', { ...kind, url: server.url });
+    it.each(kinds)('of any method of the services of /auth and of the adapters on %s', async (_name, kind) => {
+      const { commands, leaks, forgotten } = await worker(script).run('everyService', { ...kind, url: server.url });
       expect(commands).toEqual(expect.arrayContaining(['evalsha', 'request']));
       expect(leaks).toEqual([]);
+      expect(forgotten).toEqual([]);
     });
 
     it('of a login that is renewed on a live connection', async () => {
-      const { commands, leaks } = await worker.run('renewedLogin', server.url);
+      const { commands, leaks } = await worker(script).run('renewedLogin', server.url);
       expect(commands.filter((name) => name === 'auth').length).toBeGreaterThanOrEqual(2);
       expect(leaks).toEqual([]);
     }, 40_000);
 
     it('of a store behind Sentinel', async () => {
-      const sentinel = await SentinelDeployment.start({ password: PASSWORD });
-      try {
-        const { commands, leaks } = await worker.run('everyMethod', { url: sentinel.url });
-        expect(commands).toEqual(expect.arrayContaining(['sentinel', 'evalsha']));
-        expect(leaks).toEqual([]);
-      } finally {
-        await sentinel.stop();
-      }
+      const { commands, leaks } = await worker(script).run('everyMethod', { url: sentinel.url });
+      expect(commands).toEqual(expect.arrayContaining(['sentinel', 'evalsha']));
+      expect(leaks).toEqual([]);
     }, 60_000);
 
     it('of a store on a Cluster, with all services', async () => {
-      const cluster = await ClusterDeployment.start({ nodeTimeout: 10_000 });
-      try {
-        const kind = { url: cluster.url, nearCache: false };
-        const seen = [await worker.run('everyMethod', kind), await worker.run('everyService', kind)];
-        expect(seen.flatMap(({ commands }) => commands)).toEqual(expect.arrayContaining(['cluster', 'evalsha']));
-        expect(seen.flatMap(({ leaks }) => leaks)).toEqual([]);
-      } finally {
-        await cluster.stop();
-      }
+      const kind = { url: cluster.url };
+      const seen = [await worker(script).run('everyMethod', kind), await worker(script).run('everyService', kind)];
+      expect(seen.flatMap(({ commands }) => commands)).toEqual(expect.arrayContaining(['cluster', 'evalsha']));
+      expect(seen.flatMap(({ leaks }) => leaks)).toEqual([]);
     }, 60_000);
-  },
-);
+  });
+});

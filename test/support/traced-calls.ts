@@ -6,14 +6,9 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { RedisCacheModule, type RedisCacheModuleOptions, RedisCacheStore } from 'nestjs-redis-cache-store';
-import {
-  AttemptLimiter,
-  OneTimeCodes,
-  RedisCacheAuthModule,
-  RefreshTokens,
-  Sessions,
-} from 'nestjs-redis-cache-store/auth';
-import { everyCall, KEY, MASTER_KEY, PASSWORD, sightings, TAG, VALUE } from './canaries.js';
+import { RedisCacheAuthModule } from 'nestjs-redis-cache-store/auth';
+import { everyCall, KEY, MASTER_KEY, PASSWORD, sightings, VALUE } from './canaries.js';
+import { type EveryCall, everyAdapter as callAdapters, everyService as callServices } from './every-service.js';
 import { shown } from './witness.js';
 
 /** What an instrumentation of ioredis saw. */
@@ -22,6 +17,8 @@ export interface Observation {
   commands: string[];
   /** Secrets among what it saw, with what stood around them. */
   leaks: string[];
+  /** Methods that were not called. */
+  forgotten?: string[];
 }
 
 export interface Kind extends RedisCacheModuleOptions {
@@ -73,48 +70,16 @@ export async function everyMethod(kind: Kind): Promise<Observation> {
   return observation();
 }
 
-/** Every method of the services of `/auth`. */
+/** Every method of the services of `/auth`, and of the adapters. */
 export async function everyService(kind: Kind): Promise<Observation> {
-  const secrets: string[] = [];
+  const all: EveryCall = { secrets: [], forgotten: [] };
   await within(kind, async (app) => {
-    const [sessions, refresh] = [app.get<Sessions>(Sessions), app.get<RefreshTokens>(RefreshTokens)];
-    const [codes, attempts] = [app.get<OneTimeCodes>(OneTimeCodes), app.get(AttemptLimiter)];
-    const data = { [VALUE]: VALUE };
-    const about = { device: VALUE };
-    for (let i = 0; i < 3; i++) secrets.push((await sessions.create(TAG, data, about)).token);
-    const token = secrets[2] ?? '';
-    await sessions.get(token);
-    await sessions.update(token, () => data);
-    const next = await sessions.regenerate(token, { subject: TAG });
-    secrets.push(next?.token ?? '');
-    await sessions.reauthenticate(next?.token ?? '');
-    const [session] = await sessions.list(TAG);
-    secrets.push(session?.id ?? '');
-    await sessions.revokeOthers(next?.token ?? '');
-    await sessions.revoke(TAG, session?.id ?? '');
-    await sessions.revokeToken(token);
-    await sessions.revokeAll(TAG, { thorough: true });
-
-    const first = await refresh.issue(TAG, data, about);
-    const second = await refresh.rotate(first);
-    secrets.push(first, 'token' in second ? second.token : '');
-    await refresh.list(TAG);
-    await refresh.revoke(first);
-    await refresh.rotate(first);
-    await refresh.revokeAll(TAG);
-
-    const code = await codes.issue(KEY, TAG, data, { bind: VALUE });
-    await codes.redeem(KEY, TAG, '000000', { bind: VALUE });
-    await codes.redeem(KEY, TAG, code, { bind: VALUE });
-    const link = await codes.issueToken(KEY, TAG, data);
-    secrets.push(link);
-    await codes.redeemToken(KEY, link);
-
-    for (let i = 0; i < 4; i++) await attempts.hit(KEY);
-    await attempts.peek(KEY);
-    await attempts.reset(KEY);
+    for (const { secrets, forgotten } of [await callServices(app), await callAdapters(app.get(RedisCacheStore))]) {
+      all.secrets.push(...secrets);
+      all.forgotten.push(...forgotten);
+    }
   });
-  return observation(secrets.filter((secret) => secret !== ''));
+  return { ...observation(all.secrets), forgotten: all.forgotten };
 }
 
 /** A login that is renewed on a live connection. */
@@ -122,13 +87,13 @@ export async function renewedLogin(url: string): Promise<Observation> {
   const asked = { times: 0 };
   const credentials = () => {
     asked.times++;
-    return { username: 'default', password: PASSWORD, expiresAt: Date.now() + 1500 };
+    return { username: 'default', password: PASSWORD, expiresAt: Date.now() + 1000 };
   };
   await within({ url, credentials }, async () => {
     const begunAt = Date.now();
-    while (asked.times < 3 && Date.now() < begunAt + 15_000) await sleep(50);
+    while (asked.times < 2 && Date.now() < begunAt + 15_000) await sleep(50);
     await sleep(200);
   });
-  if (asked.times < 3) throw new Error('the login was not renewed');
+  if (asked.times < 2) throw new Error('the login was not renewed');
   return observation();
 }
