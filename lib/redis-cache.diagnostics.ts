@@ -129,9 +129,17 @@ export function tellSession(service: CacheSessionMessage['service'], namespace: 
 /** The calls that something is being done for: one, or all that share a command. */
 const current = new AsyncLocalStorage<readonly CacheCallMessage[]>();
 
+/** Whether `current` may be in use: up to Node 22 it then follows every promise of the process, which costs each of them time. */
+let isFollowing = false;
+
 /** Whether anybody listens to calls. */
 export function areCallsObserved(): boolean {
-  return calls.hasSubscribers;
+  if (calls.hasSubscribers) return true;
+  if (isFollowing) {
+    isFollowing = false;
+    current.disable();
+  }
+  return false;
 }
 
 /** The calls that something is being done for; `undefined` if nobody has listened. */
@@ -157,6 +165,7 @@ export function countMiss(): void {
 
 /** A call from its beginning to its end. The promise that is given is the one of `run`. */
 export function observeCall<T>(call: CacheCallMessage, run: () => Promise<T>, count: (value: T) => void): Promise<T> {
+  isFollowing = true;
   return calls.start.runStores(call, () => {
     const result = current.run([call], run);
     calls.end.publish(call);
@@ -171,6 +180,7 @@ export function observeCall<T>(call: CacheCallMessage, run: () => Promise<T>, co
 
 /** A walk, from its first step to its last one. The time that the caller takes for each step is part of it. */
 export async function* observeWalk<T>(call: CacheCallMessage, walk: () => AsyncIterable<T>): AsyncGenerator<T> {
+  isFollowing = true;
   const steps = calls.start.runStores(call, () => walk()[Symbol.asyncIterator]());
   calls.end.publish(call);
   let failure: unknown;

@@ -1,5 +1,7 @@
-import { subscribe, tracingChannel, unsubscribe, channel } from 'node:diagnostics_channel';
+import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   CacheArgumentError,
   type CacheCallMessage,
@@ -7,6 +9,7 @@ import {
   type CacheNearMessage,
   type CacheSessionMessage,
 } from 'nestjs-redis-cache-store';
+import { RedisCacheSessionStore } from 'nestjs-redis-cache-store/express-session';
 import { AuthStage } from '../auth/auth-stage.js';
 import { CacheApp } from '../support/cache-app.js';
 import { everyCall, expectSecret, KEY, TAG, VALUE } from '../support/canaries.js';
@@ -15,6 +18,7 @@ import { TcpProxy } from '../support/proxy.js';
 import { reasonOf } from '../support/reason-of.js';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
+import { WorkerProcess } from '../support/worker-process.js';
 
 const CALLS = 'nestjs-redis-cache-store:call';
 const EVENTS = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const;
@@ -213,7 +217,17 @@ describe('the channels of node:diagnostics_channel', () => {
     }
   });
 
-  it('leave nothing behind when the last listener has gone', async () => {
+  it('tell each call of an adapter once, also where it reads records of another program', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    const sessions = new RedisCacheSessionStore(store, { legacy: 'connect-redis' });
+    await stage.server.cli('SET', `${store.namespace}:${KEY}`, JSON.stringify({ cookie: {}, [VALUE]: VALUE }));
+    expect(await sessions.get(KEY)).toMatchObject({ [VALUE]: VALUE });
+    const { namespace } = store;
+    expect(listener.calls).toEqual([expect.objectContaining({ operation: 'get', namespace, hits: 1, misses: 0 })]);
+    expectSecret(listener.calls);
+  });
+
+  it('leave no listener and no message behind when the last listener has gone', async () => {
     const store = await stage.open({ ttl: '1h' });
     await store.get('a');
     const before = listener.events.length;
@@ -221,6 +235,35 @@ describe('the channels of node:diagnostics_channel', () => {
     for (const [, call] of everyCall(store)) await call();
     expect(listener.events).toHaveLength(before);
     expect(EVENTS.filter((event) => channel(`tracing:${CALLS}:${event}`).hasSubscribers)).toEqual([]);
-    expect(tracingChannel(CALLS)).toMatchObject({ hasSubscribers: false });
+
+    const messages: WeakRef<CacheCallMessage>[] = [];
+    const forget = (message: unknown) => void messages.push(new WeakRef(message as CacheCallMessage));
+    for (let i = 0; i < 20; i++) {
+      subscribe(`tracing:${CALLS}:asyncEnd`, forget);
+      await store.put('a', i);
+      await Promise.all([store.get('a'), store.getMany(['a', 'b']), store.update('a', () => 1)]);
+      unsubscribe(`tracing:${CALLS}:asyncEnd`, forget);
+      await store.get('a');
+    }
+    expect(messages).toHaveLength(80);
+    await eventually(() => {
+      collectGarbage();
+      expect(messages.filter((message) => message.deref() !== undefined)).toEqual([]);
+    });
+  });
+
+  it('let no promise of the process be followed once the last listener has gone', async () => {
+    const worker =
+      await WorkerProcess.start<typeof import('../support/workers/listening.worker.js')>('listening.worker');
+    try {
+      // From Node 24 on contexts need no hooks.
+      const needsHooks = Number(process.versions.node.split('.', 1)[0]) < 24;
+      expect(await worker.run('followedPromises')).toEqual([false, needsHooks, false]);
+    } finally {
+      await worker.kill();
+    }
   });
 });
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
