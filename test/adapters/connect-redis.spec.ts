@@ -98,6 +98,17 @@ describe('a rolling deploy from connect-redis', () => {
     expect(await stage.server.cli('DBSIZE')).toBe(0);
   });
 
+  it('cannot keep an old instance from reviving a session that is destroyed while its slow request holds it', async () => {
+    await browser.ask(old, 'post', '/login?user=ann');
+    const slow = browser.ask(old, 'post', '/slow');
+    await SessionController.arrived.promise;
+    await Object.assign(new Browser(), { cookie: browser.cookie }).ask(next, 'post', '/logout');
+    expect(await stage.server.cli('DBSIZE')).toBe(0);
+    SessionController.leave.open();
+    await slow;
+    expect(await bytes()).toMatch(/^\{/);
+  });
+
   it('back: an old instance answers 500 to a session that a new one has rewritten', async () => {
     await browser.ask(old, 'post', '/login?user=ann');
     await browser.ask(next, 'post', '/visit');
@@ -138,11 +149,13 @@ describe('a rolling deploy from connect-redis', () => {
     const strict = await start({ encryption: { keys } });
     await browser.ask(old, 'post', '/login?user=ann');
     await expect(reading(strict).get(browser.id)).rejects.toThrow(CacheCorruptError);
+    const hashed = await start({ encryption: { keys }, hashKeys: true });
+    expect(await reading(hashed).get(browser.id)).toBeNull();
     expect((await browser.ask(sealed, 'post', '/visit')).body).toEqual({ visits: 1 });
     expect(await bytes()).not.toContain('ann');
     expect((await browser.ask(sealed, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
     expect((await browser.ask(strict, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
-    await Promise.all([sealed, strict].map((app) => app.close()));
+    await Promise.all([sealed, strict, hashed].map((app) => app.close()));
   });
 
   it('moves and replaces sessions of connect-redis in stores with a near cache, a sliding ttl and a largest age', async () => {
