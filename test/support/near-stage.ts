@@ -11,9 +11,9 @@ export const NAMESPACE = 'near';
 /** By then an invalidation has arrived: it takes less than a ms, but the machine may be busy. */
 export const TRAVEL = 250;
 
-/** The connections of an instance behind the proxy: the first carries commands; whatever comes after it, invalidations. */
-export const DATA = (nth: number): boolean => nth === 1;
-export const FEED = (nth: number): boolean => nth > 1;
+/** The connections of instances behind the proxy: those that carry commands, and those on which invalidations come. */
+export const DATA = (_nth: number, isFeed: boolean): boolean => !isFeed;
+export const FEED = (_nth: number, isFeed: boolean): boolean => isFeed;
 
 /** Instances of an application that keep local copies: some behind a proxy that breaks things, others straight at the server. */
 export class NearStage {

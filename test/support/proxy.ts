@@ -6,8 +6,11 @@ import { freePort } from '../../scripts/processes.mjs';
 type Direction = 'requests' | 'replies';
 type Signal = Buffer | 'end' | 'reset';
 
-/** Which connections a fault is meant for, those to come included, by the order in which they were accepted, from 1. */
-type Choice = (nth: number) => boolean;
+/**
+ * Which connections a fault is meant for, those to come included: by the order in which they were accepted, from 1, or by
+ * whether they have subscribed to invalidations.
+ */
+type Choice = (nth: number, isFeed: boolean) => boolean;
 
 const ALL: Choice = () => true;
 const NONE: Choice = () => false;
@@ -64,7 +67,7 @@ export class TcpProxy {
 
   /** Ends connections; new ones are welcome. */
   endConnections(which = ALL): void {
-    for (const link of this.links) if (which(link.nth)) link.destroy();
+    for (const link of this.links) if (which(link.nth, link.isFeed)) link.destroy();
   }
 
   /** Passes nothing on, either way, and lets everybody wait: a router that drops packets. */
@@ -138,14 +141,15 @@ export class TcpProxy {
       client,
       target,
       (direction, signal) => this.mayPass(direction, signal, link),
-      () => (this.delayed(nth) ? this.latency : 0),
+      () => (this.delayed(nth, link.isFeed) ? this.latency : 0),
     );
     this.links.add(link);
     link.onceClosed(() => this.links.delete(link));
   }
 
   private mayPass(direction: Direction, signal: Signal, link: Link): boolean {
-    if (this.held[direction](link.nth)) return false;
+    if (direction === 'requests' && Buffer.isBuffer(signal)) link.isFeed ||= signal.includes('__redis__:invalidate');
+    if (this.held[direction](link.nth, link.isFeed)) return false;
     if (!Buffer.isBuffer(signal)) return true;
     if (direction === 'replies' && this.replyLost !== undefined) {
       this.replyLost();
@@ -166,6 +170,7 @@ type Gate = (direction: Direction, signal: Signal) => boolean;
 class Link {
   /** Whether the last bytes on it were those of a reply. */
   isAnswered = true;
+  isFeed = false;
   private readonly wires: readonly Wire[];
 
   constructor(
