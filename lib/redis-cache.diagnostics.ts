@@ -79,9 +79,14 @@ export interface CacheSessionMessage {
 /** Something happened to the local copies of records: the message of `nestjs-redis-cache-store:near-cache`. */
 export type CacheNearMessage =
   | (CacheConnectionSource & {
-      /** A copy was kept, was given up for others, or was forgotten because its record changed. */
+      /**
+       * `fill`: a copy was kept. `eviction`: it was given up for others, or was found to have expired. `invalidation`: it was forgotten, since
+       * its record changed, by whichever instance, or since Redis may not have told of a change.
+       */
       readonly event: 'fill' | 'eviction' | 'invalidation';
       readonly namespace: string;
+      /** How many copies it happened to: more than one if all of a connection were forgotten, or all of the store. */
+      readonly copies: number;
       /** How many copies the store has now. */
       readonly entries: number;
       /** How many bytes the copies of this process have now that share a `maxBytes`. */

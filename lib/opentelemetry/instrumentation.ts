@@ -162,7 +162,7 @@ export class RedisCacheInstrumentation extends InstrumentationBase {
       case 'fill':
       case 'eviction':
       case 'invalidation':
-        copies.add(1, { ...ofStore(message), [ATTRIBUTES.copies]: message.event });
+        copies.add(message.copies, { ...ofStore(message), [ATTRIBUTES.copies]: message.event });
         entries.record(message.entries, ofStore(message));
         bytes.record(message.bytes, ofStore(message));
     }

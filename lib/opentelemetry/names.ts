@@ -35,7 +35,7 @@ export const METRICS = {
   retries: ['redis_cache.retries', '{retry}', 'Commands that were sent again'],
   ready: ['redis_cache.connection.ready', '1', '1 while Redis is ready, else 0'],
   changes: ['redis_cache.connection.changes', '{change}', 'Changes of the status of a connection'],
-  copies: ['redis_cache.near_cache.events', '{event}', 'Copies kept, evicted and invalidated'],
+  copies: ['redis_cache.near_cache.events', '{copy}', 'Copies kept, evicted and invalidated'],
   entries: ['redis_cache.near_cache.entries', '{entry}', 'Copies of a store'],
   bytes: ['redis_cache.near_cache.bytes', 'By', 'Size of the copies that share the limit of a store'],
   feed: ['redis_cache.near_cache.feed', '1', '1 while all feeds of changes work, 0 while one does not'],

@@ -50,7 +50,7 @@ export class NearCache implements LocalCopies {
   private readonly flights = new Map<string, Flight>();
   private readonly evict = (entry: SizedCopy) => {
     this.drop((entry as NearEntry).id);
-    this.tell('eviction', this);
+    this.tell('eviction', this, 1);
   };
 
   constructor(
@@ -58,7 +58,7 @@ export class NearCache implements LocalCopies {
     private readonly maxEntries: number,
     private readonly budget: CopyBudget,
     private readonly idOf: (recordKey: string) => string = (recordKey) => recordKey,
-    private readonly tell: (event: NearEvent, near: NearCache) => void = () => {},
+    private readonly tell: (event: NearEvent, near: NearCache, copies: number) => void = () => {},
   ) {}
 
   /** The number of copies. */
@@ -75,7 +75,7 @@ export class NearCache implements LocalCopies {
     const wall = wallNow();
     if (at >= coverage.provenAt + this.lease || wall >= coverage.provenAtByWall + this.lease) return undefined;
     if (at >= entry.until || wall >= entry.untilByWall) {
-      this.drop(id);
+      this.evict(entry);
       return undefined;
     }
     if (at - entry.usedAt > RECENCY) {
@@ -106,31 +106,33 @@ export class NearCache implements LocalCopies {
     this.drop(entry.id);
     if (!this.budget.add(entry, this.evict)) return;
     this.entries.set(entry.id, entry);
-    this.tell('fill', this);
+    this.tell('fill', this, 1);
     if (this.entries.size <= this.maxEntries) return;
     const [leastRecentlyUsed] = this.entries.values();
     if (leastRecentlyUsed) this.evict(leastRecentlyUsed);
   }
 
-  /** A read has shown that a copy, if there is one, is out of date. */
-  drop(id: string): void {
+  /** A newer read takes the place of a copy, if there is one; whether there was. */
+  drop(id: string): boolean {
     const entry = this.entries.get(id);
-    if (!entry) return;
+    if (!entry) return false;
     this.entries.delete(id);
     this.budget.remove(entry);
+    return true;
   }
 
   forget(recordKey: string): void {
     const id = this.idOf(recordKey);
-    if (this.entries.has(id)) {
-      this.drop(id);
-      this.tell('invalidation', this);
-    }
+    if (this.drop(id)) this.tell('invalidation', this, 1);
     this.void(id);
   }
 
   forgetAll(coverage?: Coverage): void {
-    for (const [id, entry] of this.entries) if (!coverage || entry.coverage === coverage) this.drop(id);
+    let copies = 0;
+    for (const [id, entry] of this.entries) {
+      if ((!coverage || entry.coverage === coverage) && this.drop(id)) copies++;
+    }
+    if (copies > 0) this.tell('invalidation', this, copies);
     // What was read under a lost coverage is of no use when it comes: that is never proven again.
     if (!coverage) for (const id of this.flights.keys()) this.void(id);
   }
@@ -153,8 +155,8 @@ export function openNearCache(
   const { lease, maxEntries, maxBytes } = nearCache;
   const budget = budgetOf(maxBytes);
   const idOf = (recordKey: string) => keyspace.idOf(recordKey);
-  const near = new NearCache(lease, maxEntries, budget, idOf, (event, { size: entries }) =>
-    tellNearCache(() => ({ ...source, namespace, event, entries, bytes: budget.bytes })),
+  const near = new NearCache(lease, maxEntries, budget, idOf, (event, { size: entries }, copies) =>
+    tellNearCache(() => ({ ...source, namespace, event, copies, entries, bytes: budget.bytes })),
   );
   return backend.watch(keyspace.prefix, lease, near) ? near : undefined;
 }

@@ -67,6 +67,31 @@ describe('NearCache', () => {
     });
   });
 
+  it('tells what happens to copies, and how many there are left', () => {
+    const told: [event: string, copies: number, left: number][] = [];
+    near = new NearCache(LEASE, 3, new CopyBudget(1000), undefined, (event, { size }, copies) =>
+      told.push([event, copies, size]),
+    );
+    const after = (action: () => void) => {
+      told.length = 0;
+      action();
+      return told.splice(0);
+    };
+    expect(after(() => read('a', now + 50))).toEqual([['fill', 1, 1]]);
+    expect(after(() => read('b'))).toEqual([['fill', 1, 2]]);
+    now += 50;
+    expect(after(() => near.get('a'))).toEqual([['eviction', 1, 1]]);
+    expect(after(() => near.get('a'))).toEqual([]);
+    expect(after(() => ['c', 'd', 'e'].forEach((id) => read(id))).slice(-2)).toEqual([
+      ['fill', 1, 4],
+      ['eviction', 1, 3],
+    ]);
+    expect(after(() => near.forget('c'))).toEqual([['invalidation', 1, 2]]);
+    expect(after(() => near.forget('c'))).toEqual([]);
+    expect(after(() => near.forgetAll(coverage))).toEqual([['invalidation', 2, 0]]);
+    expect(after(() => near.forgetAll())).toEqual([]);
+  });
+
   it('gives no copy from the moment on that it is due', () => {
     read('a', now + 50);
     now += 49;
