@@ -176,6 +176,15 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
       ),
     ],
     [
+      'the answer of a regenerate with an overlap is lost, and the session lives on for a moment',
+      history(
+        create,
+        { ...KEY, ...UNKNOWN, operation: 'sessions.regenerate', secret: 's1' },
+        get('s1', 'a'),
+        get('s1', null),
+      ),
+    ],
+    [
       'the answer of a rotation is lost, and the token is sent again',
       history(issue, lost('t0'), rotate('t0', 'retried', 't1'), rotate('t1', 'rotated', 't2')),
     ],

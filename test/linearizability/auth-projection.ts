@@ -50,12 +50,12 @@ export function authIntervalsOf(
       return saw === undefined ? [] : write({ operation: 'change', secret, saw, data: value });
     case 'sessions.regenerate':
       if (isKnown && result === null) return read({ operation: 'outdated', secret }, from);
-      return write({
-        operation: 'exchange',
-        secret,
-        next: given,
-        ...(call.value === undefined ? { overlap: true } : { data: value }),
-      });
+      if (call.value !== undefined) return write({ operation: 'exchange', secret, next: given, data: value });
+      return [
+        ...write({ operation: 'exchange', secret, next: given, overlap: true }),
+        // Without its last step the new session lives for a moment only, and the old token leads to it.
+        ...(isKnown ? [] : write({ operation: 'end', secret: given })),
+      ];
     case 'sessions.revokeToken':
       return result === false
         ? read({ operation: 'reject', secret })

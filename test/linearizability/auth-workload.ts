@@ -21,7 +21,7 @@ const MIX: Mix<AuthWorkload> = [
   [3, (work) => work.with('session', (held) => work.recorder.overlap(held))],
   [3, (work) => work.with('session', (held) => work.recorder.revokeToken(held))],
   [1, (work) => work.with('session', (held) => work.recorder.revokeOthers(held))],
-  [2, (work) => work.recorder.revokeSessions(work.subject())],
+  [3, (work) => work.recorder.revokeSessions(work.subject())],
   [5, (work) => work.recorder.issueRefresh(work.subject(), work.value())],
   [18, (work) => work.with('refresh', (held) => work.recorder.rotate(held))],
   [1, (work) => work.with('refresh', (held) => work.recorder.revokeFamily(held))],

@@ -23,7 +23,7 @@ export const STORE_DEFECTS = {
   'sends a take twice': (store: RedisCacheStore) => ({
     async take(key: string) {
       const taken = await store.take(key);
-      return isTime(0.5) ? store.take(key) : taken;
+      return isTime(0.9) ? store.take(key) : taken;
     },
   }),
 
@@ -59,7 +59,7 @@ export const STORE_DEFECTS = {
   // Whose index it is not in.
   'misses a record of a deleteByTag': (store: RedisCacheStore) => ({
     async put(key: string, value: unknown, options?: object) {
-      await store.put(key, value, isTime(0.5) ? {} : options);
+      await store.put(key, value, isTime(0.9) ? {} : options);
     },
   }),
 
@@ -72,6 +72,7 @@ export const STORE_DEFECTS = {
       const value = await store.get(from);
       if (value === undefined) return undefined;
       const moved = change(value);
+      await sleep(10);
       await store.put(to, moved, options);
       await store.delete(from);
       return moved;
@@ -82,7 +83,7 @@ export const STORE_DEFECTS = {
     async deleteIf(key: string, test: (value: unknown) => boolean) {
       const value = await store.get(key);
       if (value === undefined || !test(value)) return false;
-      await sleep(5);
+      await sleep(60);
       return store.delete(key);
     },
   }),

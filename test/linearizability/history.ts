@@ -101,7 +101,7 @@ export interface History {
 
 /** Which values `deleteIf` deletes. */
 export function isDoomed(value: string): boolean {
-  return /[02468]$/.test(value);
+  return /[^13]$/.test(value);
 }
 
 /** Now, in ms of the monotonic clock that the processes of a machine share. */

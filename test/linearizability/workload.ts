@@ -16,7 +16,7 @@ export interface WorkloadOptions {
 export type Mix<Work> = readonly (readonly [share: number, action: (work: Work) => Promise<void>])[];
 
 const MIX: Mix<Workload> = [
-  [36, (work) => work.recorder.get(work.key())],
+  [28, (work) => work.recorder.get(work.key())],
   [8, (work) => work.recorder.getMany([work.key(), work.key(), work.key()])],
   [18, (work) => work.recorder.put(work.key(), work.value(), work.someTags())],
   [7, (work) => work.recorder.putIfAbsent(work.key(), work.value(), work.someTags())],
@@ -24,11 +24,11 @@ const MIX: Mix<Workload> = [
   [3, (work) => work.recorder.replace(work.key(), work.value(), work.someTags())],
   [7, (work) => work.recorder.update(work.key(), () => work.value())],
   [2, (work) => work.recorder.update(work.key(), () => work.value(), work.someTags())],
-  [5, (work) => work.move()],
-  [5, (work) => work.recorder.take(work.key())],
+  [7, (work) => work.move()],
+  [7, (work) => work.recorder.take(work.key())],
   [4, (work) => work.recorder.delete(work.key())],
-  [3, (work) => work.recorder.deleteIf(work.key())],
-  [2, (work) => work.recorder.deleteByTag(work.tag())],
+  [6, (work) => work.recorder.deleteIf(work.key())],
+  [4, (work) => work.recorder.deleteByTag(work.tag())],
   [3, (work) => work.recorder.increment(work.counter())],
   [1, (work) => work.recorder.counter(work.counter())],
   [0.3, (work) => work.recorder.resetCounter(work.counter())],
