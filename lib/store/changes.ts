@@ -28,8 +28,9 @@ export class Changes {
 
   /** Stores a value if there is a record; whether there was. */
   async replace(key: string, value: unknown, options: PutOptions | undefined): Promise<boolean> {
-    const { bytes: record } = await this.writes.draft(key, value, options); // says what is wrong even if there is no record
-    return (await this.rewrites.rewrite(key, async () => ({ record }), options, this.deadline())) !== undefined;
+    const asked = this.writes.readWithoutLimit(options);
+    const { bytes: record } = await this.writes.draft(key, value, asked); // says what is wrong even if there is no record
+    return (await this.rewrites.rewrite(key, async () => ({ record }), asked, this.deadline())) !== undefined;
   }
 
   /** Gives the new bytes; `undefined`: there is no record. */
@@ -40,14 +41,14 @@ export class Changes {
   ): Promise<Buffer | undefined> {
     const id = this.keyspace.id(key);
     assertFunction('change', change);
-    this.writes.read(options); // says what is wrong with them
+    const asked = this.writes.readWithoutLimit(options);
     const next = async (bytes: Buffer) => {
       // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
       const current = await this.reads.decode(id, Buffer.from(bytes));
       return current && { value: await change(current.value) };
     };
     const deadline = this.deadline();
-    const rewrite = () => this.rewrites.rewrite(key, next, options, deadline);
+    const rewrite = () => this.rewrites.rewrite(key, next, asked, deadline);
     return this.queue.run(this.keyspace.recordKey(id), deadline, rewrite);
   }
 

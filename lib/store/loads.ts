@@ -18,7 +18,7 @@ export class Loads {
 
   /** The value of a record, or what `load` gives, which is then stored if there is still none. */
   async getOrPut(key: string, load: () => unknown, options: PutOptions | undefined): Promise<unknown> {
-    this.writes.read(options); // says what is wrong with them
+    const asked = this.writes.read(options);
     assertFunction('load', load);
     const id = this.keyspace.id(key);
     const copy = this.reads.copy(key);
@@ -29,7 +29,7 @@ export class Loads {
       countMiss();
       const value = await load();
       if (value === undefined) return undefined;
-      const draft = await this.writes.draft(key, value, options);
+      const draft = await this.writes.draft(key, value, asked);
       if (await this.writes.writeIfAbsent(draft, this.deadline(), isCurrent)) return draft.bytes;
       if (!isCurrent()) return draft.bytes;
       return (await this.reads.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile

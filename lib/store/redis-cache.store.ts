@@ -57,7 +57,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
   async put<T extends Input>(key: string, value: T, options?: PutOptions): Promise<void> {
-    const draft = await this.#of.writes.draft(key, value, options);
+    const draft = await this.#of.writes.draft(key, value, this.#of.writes.read(options));
     await this.#of.flights.around([key].map(this.#locate), () => this.#of.writes.write(draft, this.#of.deadline()));
   }
 
@@ -78,7 +78,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Stores a value only if there is no record; of any number of callers one gets `true`. @example `if (!(await store.putIfAbsent(jti, true))) throw new ReplayError()` */
   async putIfAbsent<T extends Input>(key: string, value: T, options?: PutOptions): Promise<boolean> {
-    const draft = await this.#of.writes.draft(key, value, options);
+    const draft = await this.#of.writes.draft(key, value, this.#of.writes.read(options));
     const isWritten = await this.#of.writes.writeIfAbsent(draft, this.#of.deadline());
     this.#of.flights.leave(this.#locate(key));
     return isWritten;

@@ -1,8 +1,7 @@
 import type { CacheBackend, NextExpiry } from '../backend/cache-backend.js';
 import type { RecordCodec } from '../record/codec.js';
 import type { RecordHeader } from '../record/layout.js';
-import { CacheArgumentError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { PutOptions } from '../redis-cache.options.js';
+import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { now } from '../redis-cache.timers.js';
 import { isFixed, isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
@@ -31,22 +30,12 @@ export class Rewrites {
   ) {}
 
   /**
-   * Replaces the value of a record. Age and, where `options` do not say otherwise, ttl and tags stay. The time `change` takes
+   * Replaces the value of a record. Age and, where nothing else is `asked` for, ttl and tags stay. The time `change` takes
    * does not count. Gives the new bytes; `undefined` if there is no record, or `change` gives nothing.
    */
-  async rewrite(
-    key: string,
-    change: Change,
-    options: PutOptions | undefined,
-    deadline: number,
-  ): Promise<Buffer | undefined> {
+  async rewrite(key: string, change: Change, asked: Given, deadline: number): Promise<Buffer | undefined> {
     const id = this.keyspace.id(key);
     const recordKey = this.keyspace.recordKey(id);
-    const asked = this.writes.read(options);
-    if (asked.limit)
-      throw new CacheArgumentError(
-        'limit: is for calls that make records: put, putMany, putIfAbsent, getOrPut and move',
-      );
     for (let covered: RecordHeader | undefined; ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));

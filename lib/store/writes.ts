@@ -42,10 +42,10 @@ export class Writes {
   ) {}
 
   /** Everything that can be wrong with a write is found here, before anything is sent; the value is stored as it is now. */
-  async draft(key: string, value: unknown, options: PutOptions | undefined): Promise<Draft> {
+  async draft(key: string, value: unknown, asked: Given): Promise<Draft> {
     const id = this.keyspace.id(key);
     const fullKey = this.keyspace.fullKey(key);
-    const { ttl = this.settings.ttl, end, tags = [], limit } = this.read(options);
+    const { ttl = this.settings.ttl, end, tags = [], limit } = asked;
     const fixedEnd = end !== undefined;
     const header = { createdAt: this.backend.now(), ttl, fixedEnd, tags, incarnation: this.incarnation(tags) };
     return { key: fullKey, id, header, end, limit, bytes: await this.codec.encode(fullKey, id, value, header) };
@@ -62,14 +62,22 @@ export class Writes {
       if (!Array.isArray(record))
         throw new CacheArgumentError('records: must be arrays of a key, a value and, if need be, options');
       const [key, value, own] = record;
-      return this.draft(key, value, mergePutOptions(options, own));
+      return this.draft(key, value, this.read(mergePutOptions(options, own)));
     };
     return Promise.all(records.map(draft));
   }
 
-  /** What the options of a writing call say. @throws CacheArgumentError */
+  /** What the options of a writing call say: read once, when it is called, whatever the caller does with them later. @throws CacheArgumentError */
   read(options: PutOptions | undefined): Given {
     return readPutOptions(options, this.settings, this.keyspace, this.backend.now());
+  }
+
+  /** The same for a call that makes no record. @throws CacheArgumentError */
+  readWithoutLimit(options: PutOptions | undefined): Given {
+    const asked = this.read(options);
+    if (!asked.limit) return asked;
+    const message = 'limit: is for calls that make records: put, putMany, putIfAbsent, getOrPut and move';
+    throw new CacheArgumentError(message);
   }
 
   /** An incarnation for a record with these tags whose write begins within `timeout` from now. */

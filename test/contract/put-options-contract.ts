@@ -12,6 +12,35 @@ export function describePutOptions(name: string, open: () => Promise<Stage>): vo
     afterEach(() => stage.clean());
     afterAll(() => stage?.stop());
 
+    describe('value and options', () => {
+      type Options = { ttl?: number; tags: string[] };
+      type Value = { a: number };
+      const writers: [string, (value: Value, options: Options) => Promise<unknown>][] = [
+        ['put', (value, options) => store.put('key', value, options)],
+        ['putMany', (value, options) => store.putMany([['key', value]], options)],
+        ['putMany, of one record', (value, options) => store.putMany([['key', value, options]])],
+        ['putIfAbsent', (value, options) => store.putIfAbsent('absent', value, options)],
+        ['replace', (value, options) => store.replace('key', value, options)],
+        ['update', (_, options) => store.update('key', () => ({ a: 1 }), options)],
+        ['getOrPut', (_, options) => store.getOrPut('absent', () => ({ a: 1 }), options)],
+        ['move', (_, options) => store.move('key', 'absent', options)],
+      ];
+
+      it.each(writers)('of a %s are those of the moment of the call', async (call, write) => {
+        const key = ['putIfAbsent', 'getOrPut', 'move'].includes(call) ? 'absent' : 'key';
+        await store.put('key', { a: 1 }, { tags: ['before'] });
+        const [value, options]: [Value, Options] = [{ a: 1 }, { ttl: 2 * HOUR, tags: ['given'] }];
+        const written = write(value, options);
+        value.a = 2;
+        options.ttl = 5 * HOUR;
+        options.tags.splice(0, 1, 'later');
+        await written;
+        expect(await store.get(key)).toEqual({ a: 1 });
+        await expectTtl(store, key, 2 * HOUR);
+        expect(await Promise.all(['given', 'later'].map((tag) => store.keys({ tag })))).toEqual([[key], []]);
+      });
+    });
+
     describe('expiresAt', () => {
       const later = () => Date.now() + 10 * MINUTE;
       /** Every call that takes options, on a record that is there or not, as the call needs it. */
