@@ -240,11 +240,11 @@ export class NodeLink {
       },
       (error: unknown) => {
         if (settle()) exchange.fail(error);
-        if (leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
-          // In good order: what else was sent may still be answered.
-          this.#reason ??= describe(error, exchange.words);
-          this.#client.disconnect();
-        }
+        const isEnding = this.#reason !== undefined;
+        if (isEnding || !leadsToWrongServer(error) || now() - this.#bornAt <= SHORTEST_LIFE) return;
+        // In good order: what else was sent may still be answered.
+        this.#reason = describe(error, exchange.words);
+        this.#client.disconnect();
       },
     );
   }
