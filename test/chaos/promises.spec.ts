@@ -1,9 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Test } from '@nestjs/testing';
-import { RedisCacheModule, RedisCacheStore, RedisConnection, type ConnectionStatus } from 'nestjs-redis-cache-store';
+import {
+  type CacheUnavailableError,
+  RedisCacheModule,
+  RedisCacheStore,
+  RedisConnection,
+  type ConnectionStatus,
+} from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { LONG, reportFault } from '../support/fault-report.js';
+import { reasonOf } from '../support/reason-of.js';
 import { RedisServer } from '../support/redis-server.js';
 
 const TIMEOUT = 600;
@@ -41,6 +48,37 @@ describe('Promise', () => {
     reportFault(`dead for ${seconds} s at 5,000 calls/s`, { calls: failures, 'memory (MiB)': grown });
     expect(grown).toBeLessThan(40);
   }, 120_000);
+
+  it('2: a server that reads nothing makes no more than 32 MiB of copies, and what waits behind them is never sent', async () => {
+    await start({ timeout: 1000 });
+    const value = Buffer.alloc(2 ** 20);
+    server.freeze();
+    const before = process.memoryUsage().arrayBuffers;
+    const calls = Array.from({ length: 200 }, (_, i) =>
+      reasonOf(app.connection.send(['set', `cache:${i}`, value], app.connection.call(false))),
+    );
+    await delay(100);
+    expect((process.memoryUsage().arrayBuffers - before) / 2 ** 20).toBeLessThan(40);
+    const ping = () => reasonOf(app.connection.send(['ping'], app.connection.call(true)));
+    const waiting = Promise.all(Array.from({ length: 10_000 }, ping));
+    expect(await ping()).toMatchObject({ outcome: 'not-sent', message: expect.stringContaining('too many') as string });
+    await waiting;
+    const outcomes = (await Promise.all(calls)).map((reason) => (reason as CacheUnavailableError).outcome);
+    const written = outcomes.filter((outcome) => outcome === 'unknown').length;
+    expect(written).toBeLessThanOrEqual(33);
+    expect(outcomes.filter((outcome) => outcome === 'not-sent')).toHaveLength(200 - written);
+    server.thaw();
+    await eventually(() => app.store.put('after', 1));
+    expect(Number(await server.cli('DBSIZE'))).toBeLessThanOrEqual(written + 1);
+  });
+
+  it('2: many large records are written all the same', async () => {
+    await start({ timeout: '20s' });
+    const value = 'x'.repeat(2 ** 20);
+    await app.store.putMany(Array.from({ length: 100 }, (_, i) => [`key ${i}`, value]));
+    expect(await server.cli('DBSIZE')).toBe(100);
+    expect(await app.store.get('key 99')).toBe(value);
+  });
 
   it('3: a value that is too large is refused here, and its neighbours are unharmed', async () => {
     await start({ maxBytes: 1000 });
