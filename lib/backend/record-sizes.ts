@@ -10,7 +10,10 @@ const SMALL = 512;
 /** How fast a large record that was seen once is forgotten, with each one that is smaller. */
 const FADING = 0.98;
 
-/** How large the records of each namespace are, as far as has been seen, so that what is read together is bounded by bytes. */
+/**
+ * How large the records of each namespace are, as far as has been seen, so that what is read together is bounded by bytes. The
+ * first record that is far larger than all before it may still fail its neighbours over a slow line: once.
+ */
 export class RecordSizes {
   private readonly sizes = new Map<string, number>();
 
