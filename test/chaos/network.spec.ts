@@ -128,7 +128,7 @@ describe('Between the application and Redis', () => {
       await server.cli('REPLICAOF', '127.0.0.1', heir.port);
       await Promise.all(Array.from({ length: 20 }, (_, i) => app.store.put(`key ${i}`, i)));
       const hits = await Promise.all(Array.from({ length: 20 }, () => app.store.increment('counter')));
-      expect(hits.map(({ count }) => count).toSorted((one, other) => one - other)).toEqual(hits.map((_, i) => i + 1));
+      expect(hits.map(({ count }) => count).toSorted((a, b) => a - b)).toEqual(hits.map((_, i) => i + 1));
       expect(await heir.cli('EXISTS', 'chaos:key 19')).toBe(1);
     } finally {
       await server.cli('REPLICAOF', 'NO', 'ONE');
