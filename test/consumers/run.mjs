@@ -71,6 +71,7 @@ async function check({ name, scripts, engines }, tarball, redisUrl) {
     cpSync(join(HERE, 'probe.ts'), join(dir, 'src', 'probe.ts'));
     cpSync(join(HERE, 'identity.mjs'), join(dir, 'identity.mjs'));
     const manifest = readManifest(dir);
+    if ('express-session' in manifest.dependencies) cpSync(join(HERE, 'adapters.ts'), join(dir, 'src', 'adapters.ts'));
     manifest.dependencies['nestjs-redis-cache-store'] = `file:${tarball}`;
     writeFileSync(join(dir, 'package.json'), JSON.stringify(manifest));
     if (existsSync(join(dir, 'pnpm-workspace.yaml'))) {
