@@ -6,6 +6,7 @@ import { ROOT } from '../support/sources.js';
 import { check } from './explain.js';
 import { type Call, type History, readHistory, writeHistory } from './history.js';
 import { timeline } from './timeline.js';
+import { expectLinearizable } from './verdict.js';
 
 const faults = [{ name: 'freeze', begin: 2, end: 4 }];
 
@@ -157,6 +158,21 @@ describe('A history that was kept', () => {
     },
     60_000,
   );
+
+  it('is kept by the test that fails for it, which says how to check it again', () => {
+    let message = '';
+    try {
+      expectLinearizable('kept by a test', STALE);
+    } catch (error) {
+      message = String(error);
+    }
+    const [path = ''] = /\S+\.jsonl/.exec(message) ?? [];
+    expect(message).toContain('no order of these calls explains');
+    expect(message).toContain('test/linearizability/check.ts');
+    expect(readHistory(join(ROOT, path))).toEqual(STALE);
+    rmSync(join(ROOT, path));
+    expectLinearizable('kept by a test', { ...STALE, calls: STALE.calls.slice(0, -1) });
+  });
 
   it('is drawn with its faults and outcomes', () => {
     const svg = timeline(STALE);
