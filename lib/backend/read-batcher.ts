@@ -8,65 +8,68 @@ const MOST_KEYS = 256;
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
 const SAME_DEADLINE = 5;
 
-class Reader {
-  readonly bytes: Promise<Buffer | undefined>;
-  resolve!: (bytes: Buffer | undefined) => void;
+class Reader<T> {
+  readonly found: Promise<T>;
+  resolve!: (found: T) => void;
   reject!: (error: unknown) => void;
   /** Those that it reads for; `undefined` if nobody listens. */
   readonly calls: readonly CacheCallMessage[] | undefined = currentCalls();
 
   constructor() {
-    this.bytes = new Promise((resolve, reject) => {
+    this.found = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
   }
 }
 
-interface Batch {
+interface Batch<T> {
   readonly deadline: number;
-  readonly readers: Map<string, Reader[]>;
+  readonly readers: Map<string, Reader<T>[]>;
 }
 
 /** What there is under one key. A promise may fail on its own: a key of another type is no fault of the other readers. */
-export type Fetched = Buffer | undefined | Promise<Buffer | undefined>;
+export type Fetched<T = Buffer | undefined> = T | Promise<T>;
 
-type Fetch = (keys: readonly string[], deadline: number) => readonly Fetched[] | Promise<readonly Fetched[]>;
+type Fetch<T> = (keys: readonly string[], deadline: number) => readonly Fetched<T>[] | Promise<readonly Fetched<T>[]>;
 
 /**
- * Sends the `get`s of one turn of the event loop as one command. Equal keys are fetched once; each reader gets bytes of its
- * own, since a serializer may give them out as they are.
+ * Sends the reads of one turn of the event loop together. Equal keys are fetched once; each reader gets bytes of its own, since
+ * a serializer may give them out as they are.
  */
-export class ReadBatcher {
-  private batch: Batch | undefined;
+export class ReadBatcher<T = Buffer | undefined> {
+  private batch: Batch<T> | undefined;
   /** Keys that were sent and not yet answered. */
   private underWay = 0;
   private lastSize = 0;
 
   /** `fetch` answers keys in their order; if it fails as a whole, its error goes to every reader of the batch. */
-  constructor(private readonly fetch: Fetch) {}
+  constructor(
+    private readonly fetch: Fetch<T>,
+    private readonly copy: (found: T) => T,
+  ) {}
 
   /**
    * A batch leaves after the sockets have been read: the requests that arrived together are then all in it. A caller who was
    * alone the last time does not wait for them.
    */
-  readonly get = (key: string, deadline: number): Promise<Buffer | undefined> => {
+  readonly get = (key: string, deadline: number): Promise<T> => {
     const batch = this.batchFor(deadline);
     const { readers } = batch;
-    const reader = new Reader();
+    const reader = new Reader<T>();
     const others = readers.get(key);
     if (others) others.push(reader);
     else {
       readers.set(key, [reader]);
       if (readers.size === MOST_KEYS) this.send(batch);
-      else if (readers.size > 1) return reader.bytes;
+      else if (readers.size > 1) return reader.found;
       else if (this.underWay === 0 && this.lastSize === 1) nextTick(this.send, batch);
       else setImmediate(this.send, batch);
     }
-    return reader.bytes;
+    return reader.found;
   };
 
-  private batchFor(deadline: number): Batch {
+  private batchFor(deadline: number): Batch<T> {
     const open = this.batch;
     if (open) {
       if (deadline - open.deadline < SAME_DEADLINE && deadline >= open.deadline) return open;
@@ -76,7 +79,7 @@ export class ReadBatcher {
     return this.batch;
   }
 
-  private readonly send = (batch: Batch): void => {
+  private readonly send = (batch: Batch<T>): void => {
     if (this.batch !== batch) return; // it had to leave earlier
     const { readers, deadline } = batch;
     this.batch = undefined;
@@ -88,30 +91,31 @@ export class ReadBatcher {
       ? onBehalfOf(callsOf(groups), keys.length, () => this.fetch(keys, deadline))
       : this.fetch(keys, deadline);
     const refuseAll = (error: unknown) => groups.forEach((group) => this.refuse(error, group));
-    const giveAll = (found: readonly Fetched[]) => groups.forEach((group, i) => this.give(found[i], group));
+    const giveAll = (found: readonly Fetched<T>[]) =>
+      groups.forEach((group, i) => this.give(found[i] as Fetched<T>, group)); // as many as keys;
     if (fetched instanceof Promise) fetched.then(giveAll, refuseAll);
     else giveAll(fetched);
   };
 
-  private give(fetched: Fetched, readers: readonly Reader[]): void {
+  private give(fetched: Fetched<T>, readers: readonly Reader<T>[]): void {
     if (fetched instanceof Promise) {
       fetched.then(
-        (bytes) => this.give(bytes, readers),
+        (found) => this.give(found, readers),
         (error: unknown) => this.refuse(error, readers),
       );
       return;
     }
     this.underWay--;
-    for (let i = 1; i < readers.length; i++) readers[i]?.resolve(fetched && Buffer.from(fetched));
+    for (let i = 1; i < readers.length; i++) readers[i]?.resolve(this.copy(fetched));
     readers[0]?.resolve(fetched);
   }
 
-  private refuse(error: unknown, readers: readonly Reader[]): void {
+  private refuse(error: unknown, readers: readonly Reader<T>[]): void {
     this.underWay--;
     for (const { reject } of readers) reject(error);
   }
 }
 
-function callsOf(groups: readonly Reader[][]): CacheCallMessage[] {
+function callsOf<T>(groups: readonly Reader<T>[][]): CacheCallMessage[] {
   return groups.flat().flatMap(({ calls }) => calls ?? []);
 }

@@ -48,18 +48,36 @@ export class RedisReads {
   };
 
   /**
-   * What there is under a key, with Redis told to say when it changes. The ttl shows in the same packet whether what is not found
+   * What there is under keys, with Redis told to say when it changes. The ttl shows in the same packet whether what is not found
    * is absent.
    */
-  async fetchToKeep(key: string, deadline: number): Promise<Keepable> {
+  readonly fetchToKeep = (keys: readonly string[], deadline: number): readonly Promise<Keepable>[] => {
+    const most = this.connection.isCluster ? 1 : this.sizes.keysAtOnce(keys);
+    return chunks(keys, most).flatMap((some) => {
+      const [key = ''] = some;
+      const isOne = some.length === 1;
+      const read = this.readTracked(isOne ? this.range(key) : ['mget', ...some], key, deadline);
+      read.catch(() => this.sizes.forget(some));
+      return some.map(async (each, i) => {
+        const [{ reply, coverage }, left] = await Promise.all([read, this.read(['pttl', each], deadline)]);
+        const bytes = filled(isOne ? reply : (reply as readonly RedisReply[])[i]);
+        this.sizes.see(each, bytes?.length ?? 0);
+        const ttl = ttlOf(left);
+        if (ttl === undefined) return { bytes: undefined, ttl, coverage }; // or it has expired since
+        if (bytes) return { bytes, ttl, coverage };
+        const whole = await this.readTracked(['get', each], each, deadline);
+        return { bytes: toBytes(whole.reply), ttl, coverage: whole.coverage };
+      });
+    });
+  };
+
+  /** @returns also under what the answer may be kept */
+  private async readTracked(words: RedisCommand, key: string, deadline: number) {
     let coverage: Coverage | undefined;
     const prelude: Call['prelude'] = (link) =>
       void (coverage = link && this.connection.feed.track(link, key, deadline));
-    const read = (command: RedisCommand) => this.connection.send(command, { deadline, repeatable: true, prelude });
-    const [range, left] = await Promise.all([read(this.range(key)), this.read(['pttl', key], deadline)]);
-    const ttl = ttlOf(left);
-    const bytes = filled(range) ?? (ttl === undefined ? undefined : toBytes(await read(['get', key])));
-    return { bytes, ttl, coverage };
+    const reply = await this.connection.send(words, { deadline, repeatable: true, prelude });
+    return { reply, coverage };
   }
 
   /** @param isThere - how many of the `doubtful` keys there are, if there are such keys */
@@ -121,7 +139,7 @@ export class RedisReads {
 }
 
 /** A record is never empty: what is, stands for "not found", to begin with. */
-function filled(reply: RedisReply): Buffer | undefined {
+function filled(reply: RedisReply | undefined): Buffer | undefined {
   return Buffer.isBuffer(reply) && reply.length > 0 ? reply : undefined;
 }
 
@@ -130,6 +148,11 @@ export function ttlOf(reply: RedisReply): number | null | undefined {
   const left = Number(reply);
   if (left >= 0) return left;
   return left === -1 ? null : undefined;
+}
+
+/** Bytes of one's own, to be changed at will. */
+export function copyOf(bytes: Buffer | undefined): Buffer | undefined {
+  return bytes && Buffer.from(bytes);
 }
 
 export function toBytes(reply: RedisReply): Buffer | undefined {

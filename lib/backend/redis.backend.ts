@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisCommand, RedisReply } from '../connection/call.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
-import type { CacheBackend, Change, Expiry, HeadChange, Keepable, LocalCopies, NextExpiry } from './cache-backend.js';
+import type { CacheBackend, Change, Expiry, HeadChange, LocalCopies, NextExpiry } from './cache-backend.js';
 import { HIT, READ } from './counter-scripts.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';
@@ -10,7 +10,7 @@ import { ReadBatcher } from './read-batcher.js';
 import { RedisCaller } from './redis-caller.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
-import { RedisReads, toBytes, ttlOf } from './redis-reads.js';
+import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
 import { young } from './young-command.js';
@@ -27,6 +27,7 @@ const RECORDS = 200;
 /** The port over Redis commands. */
 export class RedisBackend implements CacheBackend {
   readonly get: CacheBackend['get'];
+  readonly getToKeep: CacheBackend['getToKeep'];
   private readonly reads: RedisReads;
   private readonly sizes = new RecordSizes();
   private readonly caller: RedisCaller;
@@ -37,7 +38,8 @@ export class RedisBackend implements CacheBackend {
     maxBytes: number = LARGEST_VALUE,
   ) {
     this.reads = new RedisReads(connection, maxBytes, this.sizes);
-    this.get = new ReadBatcher(this.reads.fetch).get;
+    this.get = new ReadBatcher(this.reads.fetch, copyOf).get;
+    this.getToKeep = new ReadBatcher(this.reads.fetchToKeep, (found) => ({ ...found, bytes: copyOf(found.bytes) })).get;
     this.caller = new RedisCaller(connection);
     this.indexes = new RedisIndexes(connection, this.caller);
   }
@@ -140,10 +142,6 @@ export class RedisBackend implements CacheBackend {
   async counter(key: string, deadline: number): Promise<Count | undefined> {
     const reply = (await this.caller.ask(READ, [key], [], deadline)) as readonly number[] | null;
     return reply === null ? undefined : countOf(reply[0], reply[1]);
-  }
-
-  getToKeep(key: string, deadline: number): Promise<Keepable> {
-    return this.reads.fetchToKeep(key, deadline);
   }
 
   watch(prefix: string, lease: number, copies: LocalCopies): boolean {

@@ -49,6 +49,26 @@ describe('the near cache', () => {
     await eventually(async () => expect(await asked()).not.toEqual({}), { timeout: TRAVEL });
   });
 
+  it('what is not there yet is read together, in one round trip, and each record is kept and tracked', async () => {
+    const [store, other] = [await stage.proxied({ nearCache }), await open()];
+    const keys = Array.from({ length: 40 }, (_, i) => `key ${i}`);
+    await other.putMany(keys.map((key) => [key, 'value']));
+    await other.put('warm', 'value');
+    await stage.warm(store, 'warm'); // shows how large records are, and that there is a feed
+    const before = stage.proxy.roundTrips;
+    stage.proxy.delay(20, DATA);
+    const commands = await commandsDuring(stage.server, async () => {
+      expect(await store.getMany(keys)).toEqual(keys.map(() => 'value'));
+    });
+    expect(commands).toMatchObject({ 'client|caching': 1, mget: 1, pttl: 40 });
+    expect(commands['getrange']).toBeUndefined();
+    expect(stage.proxy.roundTrips - before).toBeLessThanOrEqual(3); // with a sign of life and a proof of freshness
+    stage.proxy.delay(0);
+    expect(await stage.readsDuring(() => store.getMany(keys))).toBe(0);
+    await other.deleteMany(keys);
+    await eventually(async () => expect(await store.getMany(keys)).toEqual(keys.map(() => undefined)));
+  });
+
   it('a copy that Redis has shown to be gone is not served, although Redis has not told of that yet', async () => {
     const [store, other] = [await stage.proxied({ nearCache }), await open()];
     const answers: [unknown, Act][] = [

@@ -2,6 +2,8 @@ import { ReadBatcher } from '../../lib/backend/read-batcher.js';
 import type { Fetched } from '../../lib/backend/read-batcher.js';
 
 const SOON = 1000;
+type Bytes = Buffer | undefined;
+const copyOf = (bytes: Bytes) => bytes && Buffer.from(bytes);
 
 describe('ReadBatcher', () => {
   let fetches: { keys: readonly string[]; deadline: number }[];
@@ -11,10 +13,10 @@ describe('ReadBatcher', () => {
   beforeEach(() => {
     fetches = [];
     answer = (key) => Buffer.from(`value of ${key}`);
-    batcher = new ReadBatcher((keys, deadline) => {
+    batcher = new ReadBatcher<Bytes>((keys, deadline) => {
       fetches.push({ keys, deadline });
       return Promise.resolve(keys.map(answer));
-    });
+    }, copyOf);
   });
 
   const get = (...keys: string[]) => Promise.all(keys.map((key) => batcher.get(key, SOON)));
@@ -30,12 +32,13 @@ describe('ReadBatcher', () => {
 
   it('fetches again what is asked for later, also while the earlier fetch is on its way', async () => {
     let reply: (found: Fetched[]) => void = () => undefined;
-    const slow = new ReadBatcher(
+    const slow = new ReadBatcher<Bytes>(
       (keys) =>
         new Promise((resolve) => {
           fetches.push({ keys, deadline: SOON });
           reply = resolve;
         }),
+      copyOf,
     );
     const first = slow.get('a', SOON);
     await new Promise(setImmediate);
@@ -76,7 +79,10 @@ describe('ReadBatcher', () => {
   it('an error of the whole fetch reaches every caller, and the next batch is a new one', async () => {
     const reason = new Error('disconnected');
     let fails = true;
-    batcher = new ReadBatcher((keys) => (fails ? Promise.reject(reason) : Promise.resolve(keys.map(answer))));
+    batcher = new ReadBatcher<Bytes>(
+      (keys) => (fails ? Promise.reject(reason) : Promise.resolve(keys.map(answer))),
+      copyOf,
+    );
     const found = await settle('a', 'a', 'b');
     expect(found).toEqual(Array.from({ length: 3 }, () => ({ status: 'rejected', reason })));
     fails = false;
@@ -105,14 +111,14 @@ describe('ReadBatcher', () => {
   });
 
   it('does not let callers who come one by one leave alone: while one is on its way, the others wait for each other', async () => {
-    batcher = new ReadBatcher((keys, deadline) => {
+    batcher = new ReadBatcher<Bytes>((keys, deadline) => {
       fetches.push({ keys, deadline });
       return keys.map(async (key) => {
         await new Promise(setImmediate);
         await new Promise(setImmediate);
         return Buffer.from(key);
       });
-    });
+    }, copyOf);
     await get('a');
     const found: Promise<unknown>[] = [];
     for (const key of ['b', 'c', 'd', 'e']) {
@@ -124,10 +130,10 @@ describe('ReadBatcher', () => {
   });
 
   it('what was refused is on its way no longer', async () => {
-    batcher = new ReadBatcher((keys) => {
+    batcher = new ReadBatcher<Bytes>((keys) => {
       fetches.push({ keys, deadline: SOON });
       return Promise.reject(new Error('disconnected'));
-    });
+    }, copyOf);
     await settle('a');
     const late = new Promise((resolve) => setImmediate(() => resolve(sizes())));
     void settle('b');
