@@ -156,12 +156,12 @@ describe('records in a near cache', () => {
 
   it('that are touched live as much longer, in Redis and here', async () => {
     const store = await stage.open({ nearCache });
-    await store.put('key', 'value', { ttl: 500 });
-    await store.put('other', 'value', { ttl: 500 });
+    await store.put('key', 'value', { ttl: 1500 });
+    await store.put('other', 'value', { ttl: 1500 });
     await stage.warm(store, 'key', 'other');
     expect(await store.touch('key', '1h')).toBe(true);
     expect(await store.get('other', { touch: '1h' })).toBe('value');
-    await sleep(510);
+    await sleep(1510);
     for (const key of ['key', 'other']) {
       expect(await store.ttl(key)).toBeGreaterThan(3_500_000);
       expect(await store.get(key)).toBe('value');
