@@ -1,6 +1,6 @@
 // `node bench/channels.mjs`, after `npm run build` and `npm --prefix bench install`: what the diagnostics channels cost while nobody
-// listens. `get` at 64 callers of the build as it is against a copy of it with the code of the channels cut out, each in a process of its own; a third process
-// has listened for a while before. Ratios of the medians of interleaved rounds; the target is 0.98. On a machine that does something else
+// listens. `get` at 64 callers of the build as it is against a copy of it with the code of the channels cut out, each in processes of its own; others
+// have listened for a while before. Ratios of the medians of interleaved rounds; the target is 0.98. On a machine that does something else
 // as well, the calls for each second of the process' own CPU say more than those for each second.
 import 'reflect-metadata';
 import { fork } from 'node:child_process';
@@ -13,8 +13,10 @@ import { startRedis } from './processes.mjs';
 import { summary } from './statistics.mjs';
 
 const CALLERS = 64;
-const ROUNDS = 150;
-const WARM_UP = 20;
+const ROUNDS = 40;
+const WARM_UP = 10;
+// As many of each: how V8 optimizes differs from process to process.
+const PROCESSES = 3;
 // Short, so that whatever else the machine does meanwhile hits all alike.
 const MS = 80;
 const LEAD_IN = 30;
@@ -43,7 +45,8 @@ async function compare() {
   writeFileSync(new URL('redis-cache.diagnostics.js', cut), NOTHING);
   writeFileSync(new URL('store/told-calls.js', cut), 'export function tellsCalls() {}');
   const server = await startRedis();
-  const workers = Object.keys(CONTENDERS).map((name) => ({
+  const names = Object.keys(CONTENDERS);
+  const workers = Array.from({ length: PROCESSES * names.length }, (_, i) => names[i % names.length]).map((name) => ({
     name,
     process: fork(fileURLToPath(import.meta.url), [name, server.url]),
     rounds: [],
@@ -58,11 +61,14 @@ async function compare() {
         if (round >= WARM_UP) worker.rounds.push(measured);
       }
     }
-    const medians = workers.map(({ name, rounds }) => ({
-      name,
-      rate: summary(rounds.map(({ rate }) => rate)).median,
-      cpu: summary(rounds.map(({ cpu }) => cpu)).median,
-    }));
+    const roundsOf = (name) => workers.filter((worker) => worker.name === name).flatMap(({ rounds }) => rounds);
+    const medians = names
+      .map((name) => [name, roundsOf(name)])
+      .map(([name, rounds]) => ({
+        name,
+        rate: summary(rounds.map(({ rate }) => rate)).median,
+        cpu: summary(rounds.map(({ cpu }) => cpu)).median,
+      }));
     const [base, ...others] = medians;
     const shown = ({ name, rate, cpu }) => `${name}: ${Math.round(rate / 1000)}k/s, ${cpu.toFixed(2)} µs of CPU each`;
     const ratio = (one, other) => `${(one / other).toFixed(3)}×`;
