@@ -168,6 +168,39 @@ describe('the near cache on a Cluster', () => {
     await expectCoherent('key');
   });
 
+  it.each<[event: string, act: (owner: RedisServer) => Promise<unknown>]>([
+    [
+      'its master has died',
+      async (owner) => {
+        const successor = await cluster.replicaOf(owner);
+        await owner.kill9();
+        await eventually(async () => expect(await successor.cli('ROLE')).toContain('master'), WITHIN);
+      },
+    ],
+    [
+      'its slot was moved',
+      async (owner) => {
+        const to = (await cluster.masters()).find((master) => master !== owner) as RedisServer;
+        await cluster.moveSlot(await cluster.slotOf(`${NAMESPACE}:key`), to);
+      },
+    ],
+  ])('a watched record whose changes come when %s misses none for longer than the lease', async (_, act) => {
+    const told: string[] = [];
+    const watching = store.watch('key').subscribe((change) => told.push(change));
+    const expectTold = (change: string) =>
+      eventually(() => expect(told.at(-1)).toBe(change), { timeout: LEASE + TRAVEL });
+    try {
+      await warm('key');
+      await act(await ownerOf('key'));
+      await eventually(() => writer.put('key', 'new'), WITHIN);
+      await expectTold('changed');
+      await writer.delete('key');
+      await expectTold('gone');
+    } finally {
+      watching.unsubscribe();
+    }
+  });
+
   it('tells once that the feeds of some masters are down, and that all are up once the last of these masters was replaced', async () => {
     const told: string[] = [];
     const listener = (message: unknown) => {
