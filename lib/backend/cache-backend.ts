@@ -24,7 +24,7 @@ export type HeadChange =
 
 /**
  * The port: what the store needs of a place that keeps bytes. Of values and namespaces it knows nothing; of a record it knows
- * where the head ends, and whether that names tags (`record/layout.ts`): indexes are changed by what the head says.
+ * where the head ends, whether that names tags, and whether it is encrypted (`record/layout.ts`).
  *
  * Rules for every method and every implementation (one contract suite runs over all of them):
  * - It settles by `deadline`, a moment of `now()`. Walks settle every step within the connection's timeout.
@@ -69,7 +69,10 @@ export interface CacheBackend extends IndexBackend, CounterBackend {
   /** Does `change` if the bytes begin with `head`, in one atomic step; `false` if not, or absent, or living beyond `ifLeft`. */
   compareHead(key: string, head: Buffer, change: HeadChange, deadline: number): Promise<boolean>;
 
-  /** Reads and deletes in one atomic step; of concurrent callers at most one gets the bytes. */
+  /**
+   * Reads and deletes in one atomic step; of concurrent callers at most one gets the bytes. What does not begin as an
+   * unencrypted record of this version is read only, since who takes it cannot open it.
+   */
   take(key: string, deadline: number): Promise<Buffer | undefined>;
 
   has(key: string, deadline: number): Promise<boolean>;

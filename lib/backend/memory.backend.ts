@@ -1,4 +1,4 @@
-import { HEAD_PREFIX_BYTES, taggedHead } from '../record/layout.js';
+import { HEAD_PREFIX_BYTES, isPlainRecord, taggedHead } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { setImmediate as nextTurn } from '../redis-cache.timers.js';
 import type { CacheBackend, Change, Expiry, HeadChange, Keepable, LocalCopies } from './cache-backend.js';
@@ -87,8 +87,8 @@ export class MemoryBackend implements CacheBackend {
 
   async take(key: string): Promise<Buffer | undefined> {
     const entry = this.find(key);
-    this.drop(key);
-    return this.answer(entry?.bytes);
+    if (!entry || isPlainRecord(entry.bytes)) this.drop(key);
+    return this.answer(entry && Buffer.from(entry.bytes));
   }
 
   async has(key: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { TAGGED_HEAD } from '../record/layout.js';
+import { IS_PLAIN_RECORD, TAGGED_HEAD } from '../record/layout.js';
 
 /** A Lua script, with the digest by which Redis knows it once it has seen it. */
 export interface RedisScript {
@@ -50,6 +50,14 @@ ${TAGGED_HEAD}
 local head = tagged_head(KEYS[1])
 redis.call('SET', KEYS[1], unpack(ARGV))
 return head
+`);
+
+/** KEYS: record. → its bytes, or nil; what is no plain record stays. */
+export const TAKE = script(`
+${IS_PLAIN_RECORD}
+local bytes = redis.call('GET', KEYS[1])
+if bytes and is_plain_record(bytes) then redis.call('UNLINK', KEYS[1]) end
+return bytes
 `);
 
 /** KEYS: records. → for each of as many as are told: nil if it was not there, 1, or its head if it was a tagged record. */

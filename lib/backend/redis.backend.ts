@@ -11,7 +11,7 @@ import { RedisCaller } from './redis-caller.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
 import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
-import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP } from './redis-scripts.js';
+import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP, TAKE } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
 import { young } from './young-command.js';
 
@@ -82,7 +82,7 @@ export class RedisBackend implements CacheBackend {
   }
 
   async take(key: string, deadline: number): Promise<Buffer | undefined> {
-    return toBytes(await this.caller.write(['getdel', key], [key], deadline));
+    return toBytes(await this.caller.run(TAKE, [key], [], deadline));
   }
 
   async has(key: string, deadline: number): Promise<boolean> {

@@ -68,6 +68,11 @@ export class RecordCodec {
     this.makesValues = !schema && (serializer === messagePackSerializer || serializer === jsonSerializer);
   }
 
+  /** Whether nothing is read but unencrypted records of this package. */
+  get readsPlainOnly(): boolean {
+    return !this.cipher && !this.settings.foreign;
+  }
+
   /** The same, which also reads the records of another program. */
   reading(foreign: ForeignReader): RecordCodec {
     return new RecordCodec({ ...this.settings, foreign }, this.places, this.cipher);

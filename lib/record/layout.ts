@@ -75,6 +75,24 @@ export function isRecord(bytes: Buffer): boolean {
   return bytes[0] === MARK;
 }
 
+/** The head of a record; of what another program wrote, which has none, all its bytes. */
+export function headOf(bytes: Buffer): Buffer {
+  return isRecord(bytes) ? bytes.subarray(0, headLength(bytes)) : bytes;
+}
+
+/** Whether bytes begin as those of a record do that is not encrypted. */
+export function isPlainRecord(bytes: Buffer): boolean {
+  return bytes[0] === MARK && ((bytes[1] ?? 0) & (0xf0 | SEALED)) === VERSION;
+}
+
+/** The same in Lua: a function of the bytes. */
+export const IS_PLAIN_RECORD = `
+local function is_plain_record(bytes)
+  local mark, flags = bytes:byte(1, 2)
+  return mark == ${MARK} and flags and math.floor(flags / 16) == ${VERSION / 16} and flags % ${2 * SEALED} < ${SEALED}
+end
+`;
+
 /** The head of a record that has tags; `undefined` of any other bytes. */
 export function taggedHead(bytes: Buffer): Buffer | undefined {
   if (bytes.length < TAGS_AT || bytes[0] !== MARK || ((bytes[1] ?? 0) & (0xf0 | TAGGED)) !== (VERSION | TAGGED)) {

@@ -1,5 +1,6 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
+import { headOf } from '../record/layout.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { GetOptions } from '../redis-cache.options.js';
 import { now, wallNow } from '../redis-cache.timers.js';
@@ -11,7 +12,6 @@ import type { NearCache } from './near-cache.js';
 import { freezePlainData } from './plain-data.js';
 import type { Rewrites } from './rewrite.js';
 import type { StoreSettings } from './store-settings.js';
-import { recordHead } from './tag-index.js';
 
 /** About what a local copy takes besides its value and its key. In bytes. */
 const ENTRY_BYTES = 400;
@@ -97,7 +97,7 @@ export class Reads {
     const deadline = this.deadline();
     const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
     const found = bytes && (await this.decode(id, bytes));
-    if (found) await this.rewrites.extend(id, ttl, deadline, recordHead(id, found.bytes));
+    if (found) await this.rewrites.extend(id, ttl, deadline, { ...found, head: headOf(found.bytes) });
     return found?.value;
   }
 
@@ -156,9 +156,9 @@ export class Reads {
   }
 
   /** A read whose extension is refused or lost was a good read; the record lives on for its running ttl. */
-  private async slide({ id, bytes }: Decoded, left: number | null, deadline: number): Promise<void> {
+  private async slide(found: Decoded, left: number | null, deadline: number): Promise<void> {
     try {
-      if (left !== null) await this.rewrites.slide(recordHead(id, bytes), left, deadline);
+      if (left !== null) await this.rewrites.slide({ ...found, head: headOf(found.bytes) }, left, deadline);
     } catch (error) {
       if (!(error instanceof CacheCommandError || error instanceof CacheUnavailableError)) throw error;
     }

@@ -26,7 +26,7 @@ export class Removal {
     private readonly tags: TagIndex,
     private readonly walks: Walks,
     private readonly deadline: () => number,
-    /** In an encrypted store: opens a record, `undefined` if it counts as absent. */
+    /** Where others than plain records are read: opens one, `undefined` if it counts as absent. */
     private readonly open?: (id: string, bytes: Buffer) => Promise<unknown>,
   ) {}
 

@@ -1,5 +1,6 @@
 import type { CacheBackend, NextExpiry } from '../backend/cache-backend.js';
 import type { RecordCodec } from '../record/codec.js';
+import { headOf } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { now } from '../redis-cache.timers.js';
@@ -7,7 +8,6 @@ import { isFixed, isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
-import { recordHead } from './tag-index.js';
 import type { RecordHead, TagIndex } from './tag-index.js';
 import { SPARE } from './writes.js';
 import type { Draft, Writes } from './writes.js';
@@ -92,7 +92,8 @@ export class Rewrites {
   /** What there is under an id. It is read whole, since what cannot be read must not live longer; its value is not made. */
   private async head(id: string, deadline: number): Promise<RecordHead | undefined> {
     const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
-    return bytes && (await this.codec.header(id, bytes)) && recordHead(id, bytes);
+    const header = bytes && (await this.codec.header(id, bytes));
+    return header && { id, header, head: headOf(bytes) };
   }
 
   /** An incarnation that Redis has, or had, and has no more leaves its indexes. */

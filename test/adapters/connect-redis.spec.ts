@@ -4,6 +4,7 @@ import type { SessionData } from 'express-session';
 import { CacheCorruptError, RedisCacheStore, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 import { RedisCacheSessionStore } from 'nestjs-redis-cache-store/express-session';
 import { createClient } from 'redis';
+import { sessionsOf } from '../../lib/express-session/connect-redis.js';
 import { gate } from '../support/gate.js';
 import { Stage } from '../support/stage.js';
 import { Browser, SessionController, startSessions } from './session-stage.js';
@@ -62,6 +63,28 @@ describe('a rolling deploy from connect-redis', () => {
     expect(await bytes()).not.toMatch(/^\{/);
     // Not even the option is needed any more.
     expect(await next.get(RedisCacheStore).get(browser.id)).toMatchObject({ user: 'ann' });
+  });
+
+  it('extends JSON as it lies there when a sliding store reads or touches it, and takes it once', async () => {
+    const sliding = await start({ sliding: true, ttl: '3d' });
+    try {
+      const legacy = sessionsOf(sliding.get(RedisCacheStore), { legacy: 'connect-redis' });
+      const left = async () => Number(await stage.server.cli('PTTL', `sess:${browser.id}`));
+      await browser.ask(old, 'post', '/login?user=ann');
+      for (const extend of [() => legacy.get(browser.id), () => legacy.touch(browser.id)]) {
+        await stage.server.cli('PEXPIRE', `sess:${browser.id}`, 60_000);
+        await extend();
+        expect(await left()).toBeGreaterThan(60_000);
+      }
+      await legacy.touch(browser.id, '1h');
+      expect(await left()).toBeLessThanOrEqual(3_600_000);
+      expect(await bytes()).toMatch(/^\{/);
+      const taken = await Promise.all(Array.from({ length: 10 }, () => legacy.take(browser.id)));
+      expect(taken.filter(Boolean)).toMatchObject([{ user: 'ann' }]);
+      expect(await left()).toBe(-2);
+    } finally {
+      await sliding.close();
+    }
   });
 
   it('reads the moments of a cookie as Dates, and keeps the end of a session', async () => {

@@ -224,16 +224,7 @@ export function describeBackend(name: string, open: () => Promise<OpenBackend>, 
       });
     });
 
-    describe('take, has, ttl and delete', () => {
-      it('takes once: at most one of concurrent callers gets the bytes', async () => {
-        const key = freshKey();
-        await backend.set(key, ONE, 'never', soon());
-        const taken = await Promise.all(Array.from({ length: 20 }, () => backend.take(key, soon())));
-        expect(taken.filter((bytes) => bytes?.equals(ONE))).toHaveLength(1);
-        expect(taken.filter((bytes) => bytes === undefined)).toHaveLength(19);
-        expect(await backend.has(key, soon())).toBe(false);
-      });
-
+    describe('has, ttl and delete', () => {
       it('says whether a key is there, and how long it has', async () => {
         const key = freshKey();
         expect([await backend.has(key, soon()), await backend.ttl(key, soon())]).toEqual([false, undefined]);

@@ -58,6 +58,32 @@ export function describeHeads(backend: () => CacheBackend): void {
     });
   });
 
+  describe('take', () => {
+    it('takes a plain record once: at most one of concurrent callers gets the bytes', async () => {
+      for (const record of [plain, tagged().bytes]) {
+        const key = freshKey();
+        await backend().set(key, record, 'never', soon());
+        const taken = await Promise.all(Array.from({ length: 20 }, () => backend().take(key, soon())));
+        expect(taken.filter((bytes) => bytes?.equals(record))).toHaveLength(1);
+        expect(taken.filter((bytes) => bytes === undefined)).toHaveLength(19);
+        expect(await backend().has(key, soon())).toBe(false);
+      }
+    });
+
+    it.each([
+      ['an encrypted record', encodeRecord(encodeHead({ ...header, fixedEnd: true }, true), TWO)],
+      ['a record of another version', Buffer.from([0xc1, 0x30, 1])],
+      ['the first byte of a record', Buffer.from([0xc1])],
+      ['other bytes', ONE],
+      ['no bytes', NOTHING],
+    ])('gives %s, and leaves it', async (_, bytes) => {
+      const key = freshKey();
+      await backend().set(key, bytes, 'never', soon());
+      expect(await backend().take(key, soon())).toEqual(bytes);
+      expect(await backend().has(key, soon())).toBe(true);
+    });
+  });
+
   describe('compareHead', () => {
     const changes: [string, () => HeadChange, number | null | undefined][] = [
       ['gives so many ms', () => ({ expire: { in: 5000 } }), 5000],

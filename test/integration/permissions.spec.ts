@@ -58,11 +58,12 @@ describe('a user of Redis with the rules of the documentation', () => {
     await expect(other.delete('a')).rejects.toBeInstanceOf(CacheCommandError);
   });
 
-  it('deletes nothing without EVALSHA and EVAL', async () => {
+  it('neither deletes nor takes without EVALSHA and EVAL', async () => {
     await stage.server.cli('ACL', 'SETUSER', 'app', '-evalsha', '-eval');
     const store = await stage.open({ ttl: '1h' });
     await store.put('a', 1);
     await expect(store.delete('a')).rejects.toMatchObject({ reply: 'NOPERM' });
-    expect(await store.take('a')).toBe(1);
+    await expect(store.take('a')).rejects.toMatchObject({ reply: 'NOPERM' });
+    expect(await store.get('a')).toBe(1);
   });
 });

@@ -136,6 +136,21 @@ describe('what Redis holds or refuses', () => {
       expect(await lenient.getMany(['key'])).toEqual([undefined]);
     });
 
+    it.each(foreign.filter(([name]) => /JSON|version|mark/.test(name)))(
+      '%s: is neither extended nor taken',
+      async (_, bytes) => {
+        await server.cli('SET', 'a:key', bytes, 'PX', 60_000);
+        await expectCorrupt(store.touch('key'));
+        await expectCorrupt(store.get('key', { touch: '1h' }));
+        await expectCorrupt(store.take('key'));
+        const lenient = app.storeOf('miss');
+        expect([await lenient.touch('key', '1h'), await lenient.touch('key')]).toEqual([false, false]);
+        expect(await lenient.take('key')).toBeUndefined();
+        expect(Number(await server.cli('PTTL', 'a:key'))).toBeGreaterThan(0);
+        expect(Number(await server.cli('PTTL', 'a:key'))).toBeLessThanOrEqual(60_000);
+      },
+    );
+
     it.each(foreign)('%s: can be seen, deleted and overwritten like any other record', async (_, bytes) => {
       await server.cli('SET', 'a:key', bytes);
       expect(await store.has('key')).toBe(true);
