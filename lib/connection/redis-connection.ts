@@ -112,9 +112,7 @@ export class RedisConnection {
       else if (this.status !== 'ready') throw this.#unavailable();
       return 'PONG';
     } catch (error) {
-      // Made anew here, where those who await the call are on the stack.
-      if (error instanceof Error) Error.captureStackTrace(error);
-      throw error;
+      throw retraced(error);
     }
   }
 
@@ -153,7 +151,7 @@ export class RedisConnection {
    * @internal
    */
   async send(words: RedisCommand, call: Call, to?: NodeLink): Promise<RedisReply> {
-    if (to) return to.send(words, call.deadline);
+    if (to) return to.send(words, call.deadline).catch((error: unknown) => Promise.reject(retraced(error)));
     const topology = this.#topology;
     if (!topology) throw this.#unavailable();
     let redirection: Redirection | undefined;
@@ -278,4 +276,10 @@ export class RedisConnection {
         : (['disconnected', `there is no connection to ${this.#label}`] as const);
     return new CacheUnavailableError(reason, 'not-sent', message, { cause });
   }
+}
+
+/** With a stack from here, where those who await the call are on it: where a reply came, nobody was. */
+function retraced(error: unknown): unknown {
+  if (error instanceof Error) Error.captureStackTrace(error);
+  return error;
 }

@@ -21,13 +21,26 @@ const calls: [string, Call][] = [
   ['deleteMany', (store) => store.deleteMany(['key'])],
   ['deleteByTag', (store) => store.deleteByTag('tag')],
   ['increment', (store) => store.increment('key')],
+  ['resetCounter', (store) => store.resetCounter('key')],
+  ['counter', (store) => store.counter('key')],
+  ['inspect', (store) => store.inspect('key')],
+  ['move', (store) => store.move('key', 'other')],
+  ['deleteIf', (store) => store.deleteIf('key', () => true)],
+  ['count', (store) => store.count()],
   ['keys', (store) => store.keys()],
+  ['scan', (store) => walked(store.scan())],
+  ['entries', (store) => walked(store.entries())],
+  ['records', (store) => walked(store.records())],
   ['clear', (store) => store.clear()],
 ];
 
 /** The function whose name has to be in the stack. */
 async function guardOfTheApplication(call: Call, store: RedisCacheStore): Promise<unknown> {
   return await call(store);
+}
+
+async function walked(walk: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of walk) continue;
 }
 
 describe('the stack of an error from Redis', () => {
@@ -50,8 +63,16 @@ describe('the stack of an error from Redis', () => {
       (error: unknown) => error as Error,
     );
 
-  it('shows the line of the caller, where Redis refuses', async () => {
-    const error = await failureOf((store) => store.put('key', 1, { tags: ['wrong'] }));
+  const refused: [string, Call][] = [
+    ['put', (store) => store.put('key', 1, { tags: ['wrong'] })],
+    ['scan', (store) => walked(store.scan())],
+    ['entries', (store) => walked(store.entries())],
+    ['ping', () => app.connection.ping()],
+  ];
+  it.each(refused)('shows the line of the caller of %s, where Redis refuses', async (_, call) => {
+    await server.cli('ACL', 'SETUSER', 'default', '-scan', '-ping');
+    const error = await failureOf(call);
+    await server.cli('ACL', 'SETUSER', 'default', '+@all');
     expect(error).toBeInstanceOf(CacheCommandError);
     expect(error?.stack).toMatch(/guardOfTheApplication.*caller-stack\.spec/);
   });
@@ -62,6 +83,11 @@ describe('the stack of an error from Redis', () => {
     it.each(calls)('shows the line of the caller of %s', async (_, call) => {
       const error = await failureOf(call);
       expect(error).toBeInstanceOf(CacheUnavailableError);
+      expect(error?.stack).toMatch(/guardOfTheApplication.*caller-stack\.spec/);
+    });
+
+    it('shows the line of the caller of ping', async () => {
+      const error = await failureOf(() => app.connection.ping());
       expect(error?.stack).toMatch(/guardOfTheApplication.*caller-stack\.spec/);
     });
 
