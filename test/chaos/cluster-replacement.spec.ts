@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { endure } from '../support/endure.js';
@@ -22,6 +25,19 @@ describe('On a Cluster of which masters are replaced by new machines', () => {
     process.off('unhandledRejection', remember);
   }, 20_000);
 
+  /** Nobody tries to connect to a machine that is gone: longer than the longest pause between two attempts. */
+  async function expectLeft(port: number | undefined): Promise<void> {
+    let attempts = 0;
+    const server = createServer((socket) => {
+      attempts++;
+      socket.destroy();
+    });
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+    await sleep(2200);
+    server.close();
+    expect(attempts).toBe(0);
+  }
+
   it('promises 1, 3 and 4 hold, and the applications are connected to the masters that there are then', async () => {
     const start = () => CacheApp.start({ url: cluster.url, timeout: TIMEOUT, namespace: 'chaos' });
     apps.push(await start(), await start());
@@ -33,6 +49,7 @@ describe('On a Cluster of which masters are replaced by new machines', () => {
     const masters = await cluster.masters();
     expect(masters.filter((master) => old.includes(master))).toEqual([]);
     for (const { connection } of apps) expect(connection.status).toBe('ready');
+    await expectLeft(old[0]?.port);
     expect(rejections).toEqual([]);
   }, 180_000);
 });
