@@ -34,11 +34,14 @@ export class TcpProxy {
   readonly bytes: Record<Direction, number> = { requests: 0, replies: 0 };
 
   private readonly held: Record<Direction, Choice> = { requests: NONE, replies: NONE };
+  /** The ports of connections to the server that were ended here: what they brought, the server may still have to read. */
+  readonly ended = new Set<number>();
   private readonly links = new Set<Link>();
   private latency = 0;
   private delayed = NONE;
   private turningAway = false;
   private replyLost: (() => void) | undefined;
+  private repliesBefore = 0;
   private server: Server | undefined;
 
   private constructor(
@@ -67,7 +70,7 @@ export class TcpProxy {
 
   /** Ends connections; new ones are welcome. */
   endConnections(which = ALL): void {
-    for (const link of this.links) if (which(link.nth, link.isFeed)) link.destroy();
+    for (const link of this.links) if (which(link.nth, link.isFeed)) this.end(link);
   }
 
   /** Passes nothing on, either way, and lets everybody wait: a router that drops packets. */
@@ -82,10 +85,11 @@ export class TcpProxy {
   }
 
   /**
-   * Loses one reply: the next command is executed, its answer thrown away and the connection ended. All is well after.
-   * Resolves when it has happened.
+   * Loses one reply, after so many `others`: the command is executed, its answer thrown away and the connection ended. All is well
+   * after. Resolves when it has happened.
    */
-  dropReplies(): Promise<void> {
+  dropReplies(others = 0): Promise<void> {
+    this.repliesBefore = others;
     return new Promise((resolve) => (this.replyLost = resolve));
   }
 
@@ -147,14 +151,19 @@ export class TcpProxy {
     link.onceClosed(() => this.links.delete(link));
   }
 
+  private end(link: Link): void {
+    if (link.port !== undefined) this.ended.add(link.port);
+    link.destroy();
+  }
+
   private mayPass(direction: Direction, signal: Signal, link: Link): boolean {
     if (direction === 'requests' && Buffer.isBuffer(signal)) link.isFeed ||= signal.includes('__redis__:invalidate');
     if (this.held[direction](link.nth, link.isFeed)) return false;
     if (!Buffer.isBuffer(signal)) return true;
-    if (direction === 'replies' && this.replyLost !== undefined) {
+    if (direction === 'replies' && this.replyLost !== undefined && this.repliesBefore-- === 0) {
       this.replyLost();
       this.replyLost = undefined;
-      link.destroy();
+      this.end(link);
       return false;
     }
     this.bytes[direction] += signal.length;
@@ -184,6 +193,11 @@ class Link {
       new Wire(client, target, (signal) => gate('requests', signal), latency),
       new Wire(target, client, (signal) => gate('replies', signal), latency),
     ];
+  }
+
+  /** Of our side of the connection to the server. */
+  get port(): number | undefined {
+    return this.target.localPort;
   }
 
   flush(): void {

@@ -33,6 +33,24 @@ function many<T>(calls: number, call: (i: number) => Promise<T>): Promise<T[]> {
   return Promise.all(Array.from({ length: calls }, (_, i) => call(i)));
 }
 
+const SERVICES = { sessions: Sessions, refreshTokens: RefreshTokens, codes: OneTimeCodes, attempts: AttemptLimiter };
+
+/** So many concurrent calls of a method of a service; those that reject give their error. */
+export async function callService(
+  kind: keyof typeof SERVICES,
+  method: string,
+  args: readonly unknown[],
+  calls: number,
+) {
+  const service = app.get<Record<string, (...args: readonly unknown[]) => Promise<unknown>>>(SERVICES[kind]);
+  const settled = await Promise.allSettled(Array.from({ length: calls }, async () => service[method]?.(...args)));
+  return settled.map((each) => {
+    if (each.status === 'fulfilled') return { value: each.value };
+    const { name, code, outcome } = each.reason as { name: string; code?: string; outcome?: string };
+    return { error: { name, code, outcome, text: String(each.reason) } };
+  });
+}
+
 /** What so many concurrent rotations of one token give. */
 export async function rotate(token: string, calls: number, at: number) {
   await together(at);
