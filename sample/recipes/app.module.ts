@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_FILTER } from '@nestjs/core';
 import { CacheUnavailableFilter, RedisCacheModule } from 'nestjs-redis-cache-store';
-import { ResetTokens } from './one-time-token.js';
+import { JwtDenyList } from './jwt-deny-list.js';
 import { SessionGuard } from './session.guard.js';
 
 @Module({
@@ -17,12 +17,12 @@ import { SessionGuard } from './session.guard.js';
         ttl: '30m',
       }),
     }),
-    // A further store on the same connection: @InjectCacheStore('reset-token').
-    RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }),
+    // Further stores on the same connection: @InjectCacheStore('revoked-jwt').
+    RedisCacheModule.forFeature({ namespace: 'revoked-jwt', ttl: '1h' }, { namespace: 'used-jwt', ttl: '1h' }),
   ],
   providers: [
     SessionGuard,
-    ResetTokens,
+    JwtDenyList,
     // An outage is answered with 503 and Retry-After, never with 401.
     { provide: APP_FILTER, useClass: CacheUnavailableFilter },
   ],

@@ -1,12 +1,4 @@
-import {
-  Controller,
-  Get,
-  type HttpException,
-  type INestApplication,
-  type Type,
-  UnauthorizedException,
-  UseGuards,
-} from '@nestjs/common';
+import { Controller, Get, type INestApplication, type Type, UnauthorizedException, UseGuards } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { CacheUnavailableError, getCacheStoreToken, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
 import request from 'supertest';
@@ -14,11 +6,8 @@ import { SILENT } from '../../test/support/cache-app.js';
 import { RedisServer } from '../../test/support/redis-server.js';
 import { JwtDenyList } from './jwt-deny-list.js';
 import { Locks } from './lock.js';
-import { LoginAttempts } from './login-attempts.js';
-import { ResetTokens } from './one-time-token.js';
 import { Cart, type CartSession } from './session-update.js';
 import { type Session, SessionGuard } from './session.guard.js';
-import { Sessions } from './sign-out-everywhere.js';
 
 @Controller()
 @UseGuards(SessionGuard)
@@ -38,14 +27,14 @@ describe('recipe', () => {
   let apps: [INestApplication, INestApplication];
 
   async function start(): Promise<INestApplication> {
-    const namespaces = ['attempt', 'lock', 'reset-token', 'revoked-jwt', 'used-jwt'];
+    const namespaces = ['lock', 'revoked-jwt', 'used-jwt'];
     const module = await Test.createTestingModule({
       imports: [
         RedisCacheModule.forRoot({ url: server.url, namespace: 'session', ttl: '30m', timeout: '10s' }),
         RedisCacheModule.forFeature(...namespaces.map((namespace) => ({ namespace, ttl: '2h' }))),
       ],
       controllers: [MeController],
-      providers: [Cart, JwtDenyList, Locks, LoginAttempts, ResetTokens, Sessions],
+      providers: [Cart, JwtDenyList, Locks],
     })
       .setLogger(SILENT)
       .compile();
@@ -76,7 +65,7 @@ describe('recipe', () => {
       .setLogger(SILENT)
       .compile();
     const app = await module.init();
-    expect(await app.get(ResetTokens).redeem(UNKNOWN)).toBeUndefined();
+    await expect(app.get(JwtDenyList).assertNotRevoked({ jti: UNKNOWN })).resolves.toBeUndefined();
     await app.close();
     delete process.env['REDIS_URL'];
   });
@@ -106,7 +95,8 @@ describe('recipe', () => {
       (await request(apps[0].getHttpServer()).get('/me').set('Authorization', authorization)).status;
 
     it('lets a session in, and only that', async () => {
-      const id = await of(Sessions).start(42);
+      const id = 'y'.repeat(43);
+      await store().put<Session>(id, { userId: 42, createdAt: new Date() });
       expect(await statusOf(`Bearer ${id}`)).toBe(200);
       await store().delete(id);
       for (const authorization of [`Bearer ${id}`, 'Bearer *', '']) expect(await statusOf(authorization)).toBe(401);
@@ -115,26 +105,6 @@ describe('recipe', () => {
     it('answers 401 to a record that cannot be read', async () => {
       await server.cli('SET', `session:${UNKNOWN}`, '{"userId":1}');
       expect(await statusOf(`Bearer ${UNKNOWN}`)).toBe(401);
-    });
-  });
-
-  describe('one-time token', () => {
-    it(`is redeemed by one of ${CALLERS} callers of two instances`, async () => {
-      const token = await of(ResetTokens).issue(42);
-      const results = await together(ResetTokens, (tokens) => tokens.redeem(token));
-      expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(CALLERS);
-      const redeemed = results.filter((result) => result.status === 'fulfilled' && result.value !== undefined);
-      expect(redeemed).toEqual([{ status: 'fulfilled', value: 42 }]);
-    });
-
-    it('lives two hours, and what was never issued is nothing', async () => {
-      const token = await of(ResetTokens).issue(42);
-      const ttl = await ttlOf('reset-token', token);
-      expect(ttl).toBeLessThanOrEqual(7_200_000);
-      expect(ttl).toBeGreaterThan(7_100_000);
-      for (const other of [UNKNOWN, '', '*', 'ü'.repeat(43)]) {
-        expect(await of(ResetTokens).redeem(other)).toBeUndefined();
-      }
     });
   });
 
@@ -155,26 +125,6 @@ describe('recipe', () => {
       const next = await of(Locks).acquire('job');
       expect([await of(Locks).release('job', owner), await of(Locks).renew('job', owner)]).toEqual([false, false]);
       expect(await of(Locks).release('job', next ?? '')).toBe(true);
-    });
-  });
-
-  describe('login attempts', () => {
-    it(`lets five of ${CALLERS} attempts of two instances pass and tells the others when to try again`, async () => {
-      const results = await together(LoginAttempts, (attempts) => attempts.begin('ann'));
-      const refused = results.filter((result) => result.status === 'rejected');
-      expect(refused).toHaveLength(CALLERS - 5);
-      for (const { reason } of refused) {
-        expect((reason as HttpException).getStatus()).toBe(429);
-        expect((reason as HttpException).message).toMatch(/^try again in (60|5\d) s$/);
-      }
-      await of(LoginAttempts).begin('bob');
-    });
-
-    it('begins anew after a success', async () => {
-      for (let i = 0; i < 20; i++) {
-        await expect(of(LoginAttempts).begin('ann')).resolves.toBeUndefined();
-        await of(LoginAttempts).succeeded('ann');
-      }
     });
   });
 
@@ -219,23 +169,6 @@ describe('recipe', () => {
     });
   });
 
-  describe('sign out everywhere', () => {
-    it('ends all sessions of a user and none of others', async () => {
-      const sessions = await Promise.all([1, 2, 3].map(() => of(Sessions).start(42)));
-      const other = await of(Sessions).start(7);
-      expect(await apps[1].get(Sessions).endAll(42)).toBe(3);
-      expect(await store().getMany(sessions)).toEqual([undefined, undefined, undefined]);
-      expect(await store().get<Session>(other)).toMatchObject({ userId: 7, createdAt: expect.any(Date) });
-    });
-
-    it('spares the session it is asked to spare', async () => {
-      const sessions = await Promise.all([1, 2, 3].map(() => of(Sessions).start(42)));
-      const here = sessions[0] ?? '';
-      expect(await of(Sessions).endOthers(42, here)).toBe(2);
-      expect(await store().keys()).toEqual([here]);
-    });
-  });
-
   describe('session update', () => {
     it(`keeps every one of ${CALLERS} changes that two instances make at once`, async () => {
       await store().put(UNKNOWN, { userId: 42, cart: new Map() });
@@ -253,14 +186,11 @@ describe('recipe', () => {
 
   // The last: it leaves no server behind.
   it('means an outage by none of its answers', async () => {
-    const token = await of(ResetTokens).issue(42);
     await server.kill9();
     const claims = { jti: 'one', exp: Math.floor(Date.now() / 1000) + 600 };
     const calls = [
-      of(ResetTokens).redeem(token),
       of(JwtDenyList).assertNotRevoked(claims),
       of(JwtDenyList).assertFirstUse(claims),
-      of(Sessions).endAll(42),
       of(Cart).add(UNKNOWN, 'apple'),
     ];
     const results = await Promise.allSettled(calls);
