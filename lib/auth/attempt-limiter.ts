@@ -32,7 +32,8 @@ export interface Attempt {
  * Limit the account and the client's address, each with a key of its own: an address alone does not stop a botnet, and an account
  * alone lets strangers lock its owner out (OWASP, Authentication Cheat Sheet). Redis times all this by its own clock.
  *
- * Somebody with a dump of Redis can try out which addresses were counted. Somebody who may write to Redis can reset counts.
+ * Somebody with a dump of Redis can try out which addresses were counted. Somebody who may write to Redis can reset counts, or lock
+ * others out. There is no token here that could be stolen; a stolen session or code is counted like its owner's.
  * After an `unknown` the hit may have been counted; treat the attempt as refused.
  *
  * @example

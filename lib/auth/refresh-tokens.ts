@@ -92,7 +92,7 @@ const REMEMBERED = 60_000;
  *   longer does. The window is judged by Redis' clock.
  * - Any other token of a known family is `reused`, and ends the family for the thief and the owner. (A minute later all its tokens are `unknown`.)
  * - Of any number of concurrent `rotate`s of a token, in any number of processes, one is `rotated`; there is one successor.
- * - A family is one record of constant size.
+ * - A family is one record of constant size. Each token has 256 random bits beside the 128 of its family (RFC 6749, 10.10: 128 or more).
  *
  * Somebody with a dump of Redis cannot use any token; with the dump and the previous token he has the current one, until the next
  * rotation. Somebody who may write to Redis can make families up; with `encryption` he can only delete them, or put back an old state.

@@ -1,6 +1,6 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** 256 bits: beyond guessing, so that a plain hash hides it. OWASP asks for 64 bits of entropy at least, RFC 9700 for 128. */
+/** 256 bits: beyond guessing, so that a plain hash hides it. OWASP asks for 64 bits of entropy at least, RFC 6749 (10.10) for 128. */
 const SECRET_BYTES = 32;
 
 /** 43 characters of base64url. */

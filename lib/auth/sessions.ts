@@ -39,8 +39,9 @@ export type SessionsOf<Schema extends StandardSchemaV1> = Sessions<
 /**
  * Sessions that a guard can trust.
  *
- * - A token has 256 random bits. Redis knows its SHA-256 alone.
- * - A session ends by itself, by `idle` and by `absolute`, whatever happened to its key in Redis.
+ * - A token has 256 random bits (OWASP asks for 64 of entropy). Redis knows its SHA-256 alone.
+ * - A session ends by itself, whatever happened to its key in Redis: by `idle` (OWASP: 15 to 30 min; NIST SP 800-63B-4: at most 1 h
+ *   at AAL2, 15 min at AAL3) and by `absolute` (OWASP: 4 to 8 h; NIST: at most 24 h at AAL2, 12 h at AAL3).
  * - A token from before a login never reads what came after it (session fixation, ASVS 5.0 7.2.4).
  * - `revokeAll` that resolves has ended every session whose `create` had resolved before, those that are being regenerated
  *   included, on a server that evicts nothing; elsewhere with `thorough`.
