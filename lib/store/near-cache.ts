@@ -1,5 +1,6 @@
 import type { CacheBackend, Coverage, LocalCopies } from '../backend/cache-backend.js';
-import { now, wallNow } from '../redis-cache.timers.js';
+import { now } from '../redis-cache.timers.js';
+import { CoarseWallClock } from './coarse-wall-clock.js';
 import type { CopyBudget, SizedCopy } from './copy-budget.js';
 import { budgetOf } from './copy-budget.js';
 import { tellNearCache } from '../redis-cache.diagnostics.js';
@@ -48,6 +49,7 @@ export interface Flight {
 export class NearCache implements LocalCopies {
   private readonly entries = new Map<string, NearEntry>();
   private readonly flights = new Map<string, Flight>();
+  private readonly wallClock = new CoarseWallClock();
   private readonly evict = (entry: SizedCopy) => {
     this.drop((entry as NearEntry).id);
     this.tell('eviction', this, 1);
@@ -72,7 +74,7 @@ export class NearCache implements LocalCopies {
     if (!entry) return undefined;
     const { coverage } = entry;
     const at = now();
-    const wall = wallNow();
+    const wall = this.wallClock.at(at);
     if (at >= coverage.provenAt + this.lease || wall >= coverage.provenAtByWall + this.lease) return undefined;
     if (at >= entry.until || wall >= entry.untilByWall) {
       this.evict(entry);
