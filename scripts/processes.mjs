@@ -5,8 +5,8 @@ import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 
-/** GETDEL and GETEX need 6.2; the tests also use cluster commands of 7.0, so there is one floor for both. */
-const OLDEST_SERVER = 7;
+/** GETDEL, PXAT and ZADD GT need it. */
+const OLDEST_SERVER = 6.2;
 
 /**
  * The first of the named programs that is on PATH.
@@ -37,7 +37,7 @@ export function findChromium() {
 
 /**
  * A Redis or Valkey server that is new enough: the one that REDIS_SERVER is the path of, or one on PATH.
- * @returns {{ path: string } | { path: undefined, problem: string }}
+ * @returns {{ path: string, version: number } | { path: undefined, version?: undefined, problem: string }}
  */
 export function findRedisServer() {
   /** @type {string[]} */
@@ -46,9 +46,10 @@ export function findRedisServer() {
   const paths = given ? [given] : ['redis-server', 'valkey-server'].map((name) => findExecutable(name));
   for (const path of paths) {
     if (path === undefined) continue;
-    const version = /v=(\d+)(\.\d+)*/.exec(spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout ?? '');
-    if (version !== null && Number(version[1]) >= OLDEST_SERVER) return { path };
-    tooOld.push(`${path} is ${version === null ? 'of an unknown version' : `version ${version[0].slice(2)}`}`);
+    const said = /v=(\d+\.\d+)/.exec(spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout ?? '');
+    const version = Number(said?.[1]);
+    if (version >= OLDEST_SERVER) return { path, version };
+    tooOld.push(`${path} is ${said === null ? 'of an unknown version' : `version ${said[1]}`}`);
   }
   const found = tooOld.length > 0 ? tooOld.join(', ') : 'neither redis-server nor valkey-server is on PATH';
   return { path: undefined, problem: `${found}; version ${OLDEST_SERVER} or newer is needed` };

@@ -195,7 +195,8 @@ describe('the near cache', () => {
 /** While the server has evicted everything of ours. */
 async function underPressure(server: RedisServer, action: () => Promise<void>): Promise<void> {
   const used = Number(/used_memory:(\d+)/.exec(String(await server.cli('INFO', 'memory')))?.[1]);
-  await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', used + 2 ** 20);
+  await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+  await server.cli('CONFIG', 'SET', 'maxmemory', used + 2 ** 20);
   try {
     await eventually(async () => {
       for (let i = 0; i < 200; i++) await server.cli('SET', `filler ${Math.random()}`, 'x'.repeat(10_000));

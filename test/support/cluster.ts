@@ -1,4 +1,4 @@
-import { freePort } from '../../scripts/processes.mjs';
+import { findRedisServer, freePort } from '../../scripts/processes.mjs';
 import { eventually } from './eventually.js';
 import { RedisServer } from './redis-server.js';
 
@@ -202,10 +202,9 @@ export class ClusterDeployment {
       { timeout: SETTLED_WITHIN },
     );
     const masters = this.nodes.slice(0, MASTERS);
-    const firstSlot = (i: number) => Math.floor((i * SLOTS) / MASTERS);
-    await Promise.all(
-      masters.map((node, i) => node.cli('CLUSTER', 'ADDSLOTSRANGE', firstSlot(i), firstSlot(i + 1) - 1)),
-    );
+    const slots = Array.from({ length: SLOTS }, (_, slot) => slot);
+    const share = (i: number) => slots.slice((i * SLOTS) / MASTERS, ((i + 1) * SLOTS) / MASTERS);
+    await Promise.all(masters.map((node, i) => node.cli('CLUSTER', 'ADDSLOTS', ...share(i))));
     const ids = await Promise.all(masters.map((node) => this.idOf(node)));
     const replicas = this.nodes.slice(MASTERS);
     await Promise.all(
@@ -259,13 +258,16 @@ interface Node {
 }
 
 async function startNode({ nodeTimeout = 1000, ...options }: ClusterOptions): Promise<Node> {
-  const busPort = await freePort();
+  const { version = 7 } = findRedisServer();
+  // Before 7.0 the port of the bus is given by that of the node.
+  const [port, busPort] = [await freePort(), await freePort()];
+  const place = version < 7 ? { port, busPort: port + 10_000 } : { busPort };
   const settings = {
     'cluster-enabled': 'yes',
-    'cluster-port': busPort,
+    ...(version >= 7 && { 'cluster-port': busPort }),
     'cluster-node-timeout': nodeTimeout,
     'cluster-replica-validity-factor': 0, // a replica that fell behind is still better than none
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  return { server: await RedisServer.start({ ...options, args }), busPort };
+  return { server: await RedisServer.start({ ...options, ...place, args }), busPort: place.busPort };
 }

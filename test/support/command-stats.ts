@@ -1,7 +1,7 @@
 import type { RedisServer } from './redis-server.js';
 
 /** Signs of life and questions about the server itself, which come at any time, and what it takes to count. */
-const NOISE = ['ping', 'info', 'config|get', 'config|resetstat', 'command'];
+const NOISE = ['ping', 'info', 'config', 'config|get', 'config|resetstat', 'command'];
 
 /** What reaches the server while `action` runs: how often each command (`set`, `get`, …), those in scripts included. */
 export async function commandsDuring(

@@ -151,7 +151,7 @@ export class RedisServer {
     const found = findRedisServer();
     if (found.path === undefined) throw new Error(found.problem);
     const removeDir = this.options.dir === undefined ? this.dir : '';
-    const child = spawnGuarded(found.path, this.commandLine(), { removeDir });
+    const child = spawnGuarded(found.path, this.commandLine(found.version), { removeDir });
     child.unref(); // a server that a test forgot must not keep Jest from exiting
     this.process = child;
     child.once('exit', () => this.disconnectClients());
@@ -180,7 +180,7 @@ export class RedisServer {
     }
   }
 
-  private commandLine(): string[] {
+  private commandLine(version: number): string[] {
     const { args = [], config, appendonly = false, unixSocket, tls, password } = this.options;
     const settings: Record<string, string | number | undefined> = {
       bind: '127.0.0.1',
@@ -200,7 +200,7 @@ export class RedisServer {
       'tls-ca-cert-file': tls?.ca,
       'tls-auth-clients': tls && 'no',
       'repl-diskless-sync-delay': 0,
-      'enable-debug-command': 'local',
+      'enable-debug-command': version < 7 ? undefined : 'local', // before, it is
     };
     const file = join(this.dir, 'redis.conf');
     if (config !== undefined && !existsSync(file)) writeFileSync(file, config);

@@ -4,6 +4,7 @@ import { RedisClock } from '../../lib/connection/redis-clock.js';
 import { CacheApp, SILENT } from './cache-app.js';
 import { ClusterDeployment } from './cluster.js';
 import { RedisServer } from './redis-server.js';
+import { END_OF } from './tag-invariant.js';
 
 const realNow = Date.now;
 /** By so much Redis' clock is ahead, as this process sees it. */
@@ -14,7 +15,7 @@ RedisClock.prototype.now = function () {
 };
 
 // What is stored gets older, index and all, by ARGV[1] ms. (Tests may walk over the keys of their own server.)
-const AGE = `
+const AGE = `${END_OF}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   if redis.call('TYPE', key).ok == 'zset' then
     local members = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
@@ -31,7 +32,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     end
   end
   -- The moment, not what is left until then: Redis 7.0 looks at its clock again for every command of a script.
-  local expires = redis.call('PEXPIRETIME', key)
+  local expires = endOf(key)
   if expires >= 0 then redis.call('PEXPIREAT', key, string.format('%.0f', expires - ARGV[1])) end
 end
 `;

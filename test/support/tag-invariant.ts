@@ -2,16 +2,27 @@ import { NEVER } from '../../lib/backend/redis-scripts.js';
 import { decodeHeader } from '../../lib/record/layout.js';
 import type { RedisServer } from './redis-server.js';
 
+/** The moment at which a key expires, in Lua, as PEXPIRETIME of Redis 7 tells it. */
+export const END_OF = `
+-- The moment at which a key expires; -1: never; -2: it is not there. Before 7.0 the clock stands still during a script.
+local function endOf(key)
+  local moment = redis.pcall('PEXPIRETIME', key)
+  if type(moment) == 'number' then return moment end
+  local left, time = redis.call('PTTL', key), redis.call('TIME')
+  return left < 0 and left or time[1] * 1000 + math.floor(time[2] / 1000) + left
+end
+`;
+
 // In one script, so that nothing changes between two looks.
-const LOOK = `
+const LOOK = `${END_OF}
 local function moment(ms) return ms == -1 and '+inf' or string.format('%.0f', ms) end
 local index = ARGV[1] .. '#' .. ARGV[2]
 local records = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':*')) do
   local bytes = redis.call('GETRANGE', key, 0, 1000):gsub('.', function(char) return string.format('%02x', char:byte()) end)
-  table.insert(records, { string.sub(key, #ARGV[1] + 2), bytes, moment(redis.call('PEXPIRETIME', key)) })
+  table.insert(records, { string.sub(key, #ARGV[1] + 2), bytes, moment(endOf(key)) })
 end
-return { records, redis.call('ZRANGE', index, 0, -1, 'WITHSCORES'), moment(redis.call('PEXPIRETIME', index)) }
+return { records, redis.call('ZRANGE', index, 0, -1, 'WITHSCORES'), moment(endOf(index)) }
 `;
 
 interface TagState {
