@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.js';
 import { reportFault } from '../support/fault-report.js';
 import { FEED, NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
 
-const LEASE = 500;
+const LEASE = 350;
 const options = { nearCache: { lease: LEASE }, timeout: 1000 };
 
 /** How old an answer may get when messages of what changes no longer arrive, or not in time. */

@@ -4,6 +4,8 @@ import { reportFault } from '../support/fault-report.js';
 import { DATA, NearStage, TRAVEL } from '../support/near-stage.js';
 import { WorkerProcess } from '../support/worker-process.js';
 
+const REVOCATIONS = 50;
+
 /** What other processes of the application write. */
 describe('a near cache and another process', () => {
   let stage: NearStage;
@@ -26,7 +28,7 @@ describe('a near cache and another process', () => {
 
   it('a session that it revoked is refused here within the time a message travels', async () => {
     const delays: number[] = [];
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < REVOCATIONS; i++) {
       await store.put('session', i);
       await stage.warm(store, 'session');
       let lastSeen = 0n;
@@ -39,9 +41,9 @@ describe('a near cache and another process', () => {
       delays.push(Math.max(0, Number(lastSeen - (await acknowledged)) / 1e6));
     }
     delays.sort((a, b) => a - b);
-    const [p50 = 0, p99 = 0] = [delays[50], delays[98]];
-    reportFault('near cache: revocation', { 'p50 (ms)': p50.toFixed(2), 'p99 (ms)': p99.toFixed(2) });
-    expect(p99).toBeLessThan(TRAVEL);
+    const [p50 = 0, p98 = 0] = [delays[REVOCATIONS / 2], delays[REVOCATIONS - 2]];
+    reportFault('near cache: revocation', { 'p50 (ms)': p50.toFixed(2), 'p98 (ms)': p98.toFixed(2) });
+    expect(p98).toBeLessThan(TRAVEL);
   });
 
   it('none of its writes to hot keys is missed, however reads and invalidations overtake each other', async () => {
@@ -59,7 +61,7 @@ describe('a near cache and another process', () => {
     });
     const acknowledged = new Map<string, bigint[]>(keys.map((key) => [key, []]));
     try {
-      for (let last = 20; last <= 200; last += 20) {
+      for (let last = 20; last <= 120; last += 20) {
         for (const [key, moments] of await other.run('countUp', keys, last - 20, last)) {
           acknowledged.get(key)?.push(...moments);
         }
