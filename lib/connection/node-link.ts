@@ -253,8 +253,10 @@ export class NodeLink {
   #expire({ reject, command, sentAt }: Exchange): void {
     reject(timedOut(command?.written ? 'unknown' : 'not-sent'));
     const silence = now() - Math.max(this.#heardAt, sentAt);
-    if (silence > this.#settings.patience / 3)
-      this.destroy(new Error(`Redis sent nothing for ${Math.round(silence)} ms`));
+    if (silence <= this.#settings.patience / 3) return;
+    const reason = new Error(`Redis sent nothing for ${Math.round(silence)} ms`);
+    // Only when all calls whose time is over have been told so.
+    nextTick(() => !this.hasEnded && this.destroy(reason));
   }
 
   #end(): void {
