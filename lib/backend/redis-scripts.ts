@@ -99,8 +99,10 @@ local gone = below(string.format('%.0f', now - skew))
 if gone > 0 then gone = gone - redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(gone, ${TRIMMED}) - 1) end
 `;
 
-/** From this score on a member stays for ever. It is no infinity, so that a successor can rank behind such a member, too. */
+/** From this score on a member stays for ever. */
 export const NEVER = 4e15;
+/** The score of a member that stays for ever: no infinity, so that a successor can rank behind such a member, too. */
+const FOR_EVER = 2 * NEVER;
 
 // In the millisecond of its expiry Redis still gives a record, so the index is there one longer.
 const LIVE_AS_LONG_AS_LAST = `
@@ -115,7 +117,7 @@ end
 `;
 
 const ADD = `
-local moment = ARGV[3] == '' and ${NEVER} or now + ARGV[3]
+local moment = ARGV[3] == '' and ${FOR_EVER} or now + ARGV[3]
 local place = ARGV[4] ~= '' and redis.call('ZSCORE', KEYS[1], ARGV[4])
 local score = place and math.max(moment, place + 1) or moment
 -- The first write, since Redis without memory (OOM) refuses a script no more once it has written.
@@ -126,7 +128,7 @@ ${LIVE_AS_LONG_AS_LAST}
 
 /**
  * KEYS: index. ARGV: clock skew in ms, member, ttl in ms or '', the member whose place it takes or ''.
- * → the moment until which the member stays at least, or NEVER.
+ * → the moment until which the member stays at least; from NEVER on: for ever.
  */
 export const ADD_TO_INDEX = script(`
 ${CLOCK}

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import { CacheLimitError, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
-import type { MoveOptions, RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
+import type { MoveOptions, PutOptions, RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 
 const options = JSON.parse(process.env['STORE'] ?? '{}') as RedisCacheModuleOptions;
 const module = RedisCacheModule.forRoot({ url: process.env['REDIS_URL'] ?? '', ...options });
@@ -151,4 +151,14 @@ export async function moveOften(from: string, callers: number, at: number): Prom
 /** A single move. */
 export function move(from: string, to: string, how: MoveOptions<unknown, unknown>): Promise<unknown> {
   return store.move(from, to, how);
+}
+
+/** Any other call. */
+export function perform(method: keyof RedisCacheStore, args: readonly unknown[]): Promise<unknown> {
+  return Reflect.apply(store[method] as (...args: unknown[]) => Promise<unknown>, store, [...args]);
+}
+
+/** An update that leaves the id of a session. */
+export function change(key: string, how: PutOptions): Promise<unknown> {
+  return store.update<Session>(key, (session) => ({ ...session, changes: session.changes + 1 }), how);
 }
