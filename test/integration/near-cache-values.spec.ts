@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { Serializer } from 'nestjs-redis-cache-store';
+import type { CacheNearMessage, RedisCacheStore, Serializer } from 'nestjs-redis-cache-store';
 import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
 import { NearStage, TRAVEL } from '../support/near-stage.js';
@@ -28,6 +29,46 @@ describe('records in a near cache', () => {
     expect([await isKept('a'), await isKept('c'), await isKept('d')]).toEqual([true, true, true]);
     expect(await isKept('b')).toBe(false);
     expect(await isKept('a')).toBe(false); // it was the oldest when b came back
+  });
+
+  it('take at most maxBytes, or 64 MiB in all stores of a process together', async () => {
+    const [own, shared] = [10_000, 64 * 2 ** 20];
+    const app = await stage.app(
+      { url: stage.server.url, nearCache, timeout: '10s' },
+      { namespace: 'other', nearCache },
+      { namespace: 'small', nearCache: { ...nearCache, maxBytes: own } },
+    );
+    const small = app.storeOf('small');
+    await small.put('warm', 1);
+    await stage.warm(small, 'warm');
+    const most = new Map<string, number>();
+    const evictedFrom = new Set<string>();
+    const listener = (message: unknown) => {
+      const told = message as CacheNearMessage;
+      if (told.event === 'eviction') evictedFrom.add(told.namespace);
+      if (told.event === 'fill') most.set(told.namespace, Math.max(told.bytes, most.get(told.namespace) ?? 0));
+    };
+    const fill = async (store: RedisCacheStore, records: number, letters: number) => {
+      for (let i = 0; i < records; i++) {
+        await store.put(`${i}`, 'x'.repeat(letters));
+        await store.get(`${i}`);
+      }
+    };
+    subscribe('nestjs-redis-cache-store:near-cache', listener);
+    try {
+      await fill(small, 20, 1000);
+      expect([...evictedFrom]).toEqual(['small']);
+      await fill(app.store, 9, 2e6); // of which each letter counts as two bytes
+      expect([...evictedFrom]).toEqual(['small']);
+      await fill(app.storeOf('other'), 9, 2e6);
+      expect([...evictedFrom]).toEqual(['small', app.store.namespace]);
+    } finally {
+      unsubscribe('nestjs-redis-cache-store:near-cache', listener);
+    }
+    expect(most.get('small')).toBeGreaterThan(own / 2);
+    expect(most.get('small')).toBeLessThanOrEqual(own);
+    expect(most.get('other')).toBeGreaterThan(shared / 2);
+    expect(most.get('other')).toBeLessThanOrEqual(shared);
   });
 
   it('are the caller’s own where a serializer gives its bytes out as they are', async () => {
