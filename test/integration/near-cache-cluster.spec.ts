@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CacheNearMessage, RedisCacheStore } from 'nestjs-redis-cache-store';
+import type { Subscription } from 'rxjs';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { commandsDuring } from '../support/command-stats.js';
@@ -20,6 +21,7 @@ describe('the near cache on a Cluster', () => {
   let apps: CacheApp[];
   let store: RedisCacheStore;
   let writer: RedisCacheStore;
+  let watching: Subscription | undefined;
 
   beforeAll(async () => (cluster = await ClusterDeployment.start()), 40_000);
   beforeEach(async () => {
@@ -31,6 +33,7 @@ describe('the near cache on a Cluster', () => {
     await writer.put('key', 'old');
   });
   afterEach(async () => {
+    watching?.unsubscribe();
     await Promise.all(apps.map((app) => app.close()));
     for (const node of cluster.nodes) {
       node.thaw();
@@ -103,6 +106,22 @@ describe('the near cache on a Cluster', () => {
     return oldest;
   }
 
+  /** What is told of the record from now on, and a check that nothing is missed for longer than the lease. */
+  function watchKey(): { expectTold: () => Promise<void> } {
+    const told: string[] = [];
+    watching = store.watch('key').subscribe((change) => told.push(change));
+    const expectChange = async (change: string, act: () => Promise<unknown>) => {
+      told.length = 0;
+      await act();
+      await eventually(() => expect(told).toContain(change), { timeout: LEASE + TRAVEL });
+    };
+    const expectTold = async () => {
+      await expectChange('changed', () => writer.put('key', 'new'));
+      await expectChange('gone', () => writer.delete('key'));
+    };
+    return { expectTold };
+  }
+
   const ownerOf = (key: string) => cluster.ownerOf(`${NAMESPACE}:${key}`);
 
   it('keeps copies of what is on each of its masters, and hears of all changes', async () => {
@@ -129,18 +148,24 @@ describe('the near cache on a Cluster', () => {
   it.each<[how: string, fail: (master: RedisServer) => unknown]>([
     ['dies', (master) => master.kill9()],
     ['is frozen', (master) => master.freeze()],
-  ])('follows to the replica of a master that %s, and is never older than the lease', async (_, fail) => {
-    const oldest = await oldestDuring(async () => {
-      const old = await ownerOf('key');
-      const successor = await cluster.replicaOf(old);
-      await fail(old);
-      await eventually(async () => expect(await successor.cli('ROLE')).toContain('master'), WITHIN);
-    });
-    expect(oldest).toBeLessThanOrEqual(LEASE + TRAVEL);
-    await expectCoherent('key');
-  });
+  ])(
+    'follows to the replica of a master that %s, and is never older than the lease, nor is a watch',
+    async (_, fail) => {
+      const watched = watchKey();
+      const oldest = await oldestDuring(async () => {
+        const old = await ownerOf('key');
+        const successor = await cluster.replicaOf(old);
+        await fail(old);
+        await eventually(async () => expect(await successor.cli('ROLE')).toContain('master'), WITHIN);
+      });
+      expect(oldest).toBeLessThanOrEqual(LEASE + TRAVEL);
+      await expectCoherent('key');
+      await watched.expectTold();
+    },
+  );
 
-  it('follows a slot that is moved to another master, with its keys', async () => {
+  it('follows a slot that is moved to another master, with its keys, as does a watch', async () => {
+    const watched = watchKey();
     const from = await ownerOf('key');
     const to = (await cluster.masters()).find((master) => master !== from) as RedisServer;
     const slot = await cluster.slotOf(`${NAMESPACE}:key`);
@@ -151,8 +176,10 @@ describe('the near cache on a Cluster', () => {
       await pulse.stop();
     }
     await expectCoherent('key');
+    await watched.expectTold();
     await cluster.moveSlot(slot, from);
     await expectCoherent('key');
+    await watched.expectTold();
   });
 
   it('keeps no copy of a record while its slot is being moved, since nobody would tell of its changes', async () => {
@@ -166,39 +193,6 @@ describe('the near cache on a Cluster', () => {
       }
     });
     await expectCoherent('key');
-  });
-
-  it.each<[event: string, act: (owner: RedisServer) => Promise<unknown>]>([
-    [
-      'its master has died',
-      async (owner) => {
-        const successor = await cluster.replicaOf(owner);
-        await owner.kill9();
-        await eventually(async () => expect(await successor.cli('ROLE')).toContain('master'), WITHIN);
-      },
-    ],
-    [
-      'its slot was moved',
-      async (owner) => {
-        const to = (await cluster.masters()).find((master) => master !== owner) as RedisServer;
-        await cluster.moveSlot(await cluster.slotOf(`${NAMESPACE}:key`), to);
-      },
-    ],
-  ])('a watched record whose changes come when %s misses none for longer than the lease', async (_, act) => {
-    const told: string[] = [];
-    const watching = store.watch('key').subscribe((change) => told.push(change));
-    const expectTold = (change: string) =>
-      eventually(() => expect(told.at(-1)).toBe(change), { timeout: LEASE + TRAVEL });
-    try {
-      await warm('key');
-      await act(await ownerOf('key'));
-      await eventually(() => writer.put('key', 'new'), WITHIN);
-      await expectTold('changed');
-      await writer.delete('key');
-      await expectTold('gone');
-    } finally {
-      watching.unsubscribe();
-    }
   });
 
   it('tells once that the feeds of some masters are down, and that all are up once the last of these masters was replaced', async () => {
