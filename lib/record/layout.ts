@@ -9,8 +9,8 @@ export interface RecordHeader {
   /** Written with `expiresAt`: neither a sliding read nor a bare touch moves its end. */
   readonly fixedEnd?: boolean | undefined;
   /**
-   * Moved to another key and readable for a grace only: it can neither be extended nor moved, and ends `ttl` after its creation.
-   * With no `ttl` it is the other side of a move, which has not yet arrived for good: it cannot be read either.
+   * Moved to another key and readable for a grace only, or not yet moved for good: it can neither be extended nor moved, and ends
+   * `ttl` after its creation.
    */
   readonly movedAway?: boolean | undefined;
   /** The ids of the tags it was last written with. */

@@ -37,8 +37,8 @@ export function touchTtl(ttl: Duration | undefined): number | undefined {
 }
 
 /**
- * Whether a record is as old as a record may get: it is absent then, whatever Redis says. One that was moved away ends when its ttl
- * has passed since its creation; one that has not yet arrived has not begun.
+ * Whether a record is as old as a record may get: it is absent then, whatever Redis says. One that was moved away, or not yet moved
+ * for good, ends when its ttl has passed since its creation.
  */
 export function isTooOld(settings: ExpirySettings, header: RecordHeader, now: number): boolean {
   return tooOldAt(settings, header) <= now;
@@ -47,11 +47,6 @@ export function isTooOld(settings: ExpirySettings, header: RecordHeader, now: nu
 /** From when on a record is too old to be read. */
 export function tooOldAt({ maxAge = Infinity }: ExpirySettings, { createdAt, ttl, movedAway }: RecordHeader): number {
   return createdAt + Math.min(maxAge, movedAway ? (ttl ?? 0) : Infinity);
-}
-
-/** Whether a record is the new one of a move that may still be taken back. */
-export function isArriving({ movedAway, ttl }: RecordHeader): boolean {
-  return movedAway === true && ttl === null;
 }
 
 /** How long a record that is not too old may live from now on, if it is given a ttl. */

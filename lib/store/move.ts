@@ -43,7 +43,7 @@ interface Source extends Decoded {
   readonly at: number;
 }
 
-/** The record in its new place: at first with a short life, which nothing extends, and not to be read; then as it is to stay. */
+/** The record in its new place: at first with a short life, which nothing extends, then as it is to stay. */
 interface Target {
   readonly header: RecordHeader;
   readonly provisional: Buffer;
@@ -53,8 +53,7 @@ interface Target {
 /**
  * Moves records to other keys, which may lie on other nodes, so that there is no atomic step. The order keeps every promise:
  *
- * 1. the index entries of the new record, then the new record, with a life of 2 × `timeout` and a mark that says it cannot be read
- *    yet: a deletion by tag that is over before step 2 has reached the old one, and may not have seen this one;
+ * 1. the index entries of the new record, then the new record, marked and with a life of 2 × `timeout`;
  * 2. compare-and-delete of the old record (with a grace: it is marked and ends by then): of many callers one succeeds;
  * 3. the full life of the new record.
  *
@@ -89,7 +88,8 @@ export class Moves {
       await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
       const expiry = await this.arrive(plan, target, source, deadline);
       try {
-        if (await this.release(plan, source, deadline)) return await this.settle(plan.to, target, expiry(), deadline);
+        if (await this.release(plan, source, deadline))
+          return await this.settle(plan, source, target, expiry, deadline);
         await this.withdraw(plan.to, target, deadline);
         assertTimeLeft(deadline);
       } catch (error) {
@@ -146,8 +146,8 @@ export class Moves {
       : this.codec.transfer(from.id, source.bytes, to.fullKey, to.id, first));
     // Callback and schema may have taken longer than any write.
     const { header, bytes } = await this.writes.renew({ key: to.fullKey, id: to.id, header: first, bytes: made });
-    const arriving = { ...header, movedAway: true, ttl: null };
-    return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, arriving) };
+    const mark = endingAt(this.backend.now() + 2 * this.settings.timeout, header);
+    return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
   }
 
   /** Puts the new record into its place, with a short life; gives the expiry it is to have in the end. */
@@ -207,13 +207,26 @@ export class Moves {
 
   /** Gives the new record its full life, unless somebody deleted it meanwhile, which wins. */
   private async settle(
-    { recordKey }: Place,
-    { provisional, bytes }: Target,
-    expiry: Expiry,
+    plan: Plan,
+    source: Source,
+    { header, provisional, bytes }: Target,
+    covered: () => Expiry,
     deadline: number,
   ): Promise<Buffer | undefined> {
-    const isSettled = await this.backend.compareAndSet(recordKey, provisional, { set: bytes, expiry }, deadline);
-    return isSettled ? bytes : undefined;
+    const { id, recordKey, fullKey } = plan.to;
+    for (let [expected, set, expiry] = [provisional, bytes, covered]; ;) {
+      if (await this.backend.compareAndSet(recordKey, expected, { set, expiry: expiry() }, deadline)) return set;
+      assertTimeLeft(deadline);
+      const current = await this.backend.get(recordKey, deadline);
+      const known = current && (await this.codec.header(id, current));
+      // Whatever changed it kept the mark.
+      if (!current || !known?.movedAway) return undefined;
+      const next = { ...header, tags: known.tags, incarnation: known.incarnation };
+      expected = current;
+      set = await this.codec.restamp(fullKey, id, current, next);
+      // Who gave it other tags made their indexes cover the short life only.
+      expiry = await this.cover(plan, next, source, deadline);
+    }
   }
 
   private async withdraw({ id, recordKey }: Place, { header, provisional }: Target, deadline: number): Promise<void> {

@@ -262,9 +262,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   }
 
   /**
-   * Deletes every record that has the tag: "sign out everywhere". None that was acknowledged before the call is readable
-   * after it, however it was extended, rewritten or moved. `thorough`: looks at every record of the namespace, too, so that
-   * this holds although Redis evicted an index or lost a shard. The number of records deleted.
+   * Deletes every record that has the tag: "sign out everywhere". None that was acknowledged before the call is readable after it, however it was
+   * extended, rewritten or moved, but for at most 2 × `timeout` under the new key of a `move` that has not resolved. `thorough`: looks at every
+   * record of the namespace, too, so that this holds although Redis evicted an index or lost a shard. The number of records deleted.
    *
    * @throws CacheCorruptError, once all others are deleted, if there is something that cannot be parsed
    * @example `await sessions.deleteByTag('user:42')`
@@ -275,7 +275,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /**
    * Deletes every record and counter of this namespace, and nothing else; with `tag` the records that have it; with `prefix` the records
-   * and, except where keys are hashed, the counters whose keys begin with it. The number of records.
+   * and, except where keys are hashed, the counters whose keys begin with it. What is put or moved meanwhile may stay. The number of records.
    * @example `await store.clear()`
    */
   async clear(options?: ScanOptions): Promise<number> {

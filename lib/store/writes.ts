@@ -5,7 +5,7 @@ import { newIncarnation, writeIsOverAt } from '../record/incarnation.js';
 import type { RecordHeader } from '../record/layout.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
-import { isArriving, isTooOld, withinAge } from './expiry.js';
+import { isTooOld, withinAge } from './expiry.js';
 import type { Keyspace } from './keyspace.js';
 import { mergePutOptions, readPutOptions } from './put-options.js';
 import type { Given } from './put-options.js';
@@ -204,8 +204,7 @@ export class Writes {
   /** A record that is too old is absent, but Redis does not know that. */
   private async removeTooOld(id: string, deadline: number): Promise<boolean> {
     const [found] = await this.tags.heads([id], deadline, () => undefined);
-    if (!found || !isRecord(found) || isArriving(found.header)) return false;
-    if (!isTooOld(this.settings, found.header, this.backend.now())) return false;
+    if (!found || !isRecord(found) || !isTooOld(this.settings, found.header, this.backend.now())) return false;
     const isGone = await this.backend.compareHead(this.keyspace.recordKey(id), found.head, 'delete', deadline);
     if (isGone) await this.tags.leave([found], deadline);
     return isGone;

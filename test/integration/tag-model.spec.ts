@@ -21,8 +21,9 @@ interface World {
   readonly processes: readonly Process[];
   /** A third instance, which looks. */
   readonly store: RedisCacheStore;
-  /** Calls that are going on. */
+  /** Calls that are going on, and those of them that move a record: until then it can be read under its new key. */
   readonly pending: Set<Promise<unknown>>;
+  readonly moves: Set<Promise<unknown>>;
 }
 
 /** The sessions of which a writing call was acknowledged, and those of them that a deletion then had to reach. */
@@ -56,8 +57,9 @@ class Step implements fc.AsyncCommand<Model, World> {
     const worker = world.processes[this.process];
     const call = worker ? this.made(worker, model, world) : Promise.resolve();
     world.pending.add(call);
+    if (this.call[0] === 'move') world.moves.add(call);
     call.then(
-      () => world.pending.delete(call),
+      () => [world.pending, world.moves].forEach((calls) => calls.delete(call)),
       () => undefined, // rejects where all are waited for
     );
     if (this.isAwaited) await call;
@@ -67,7 +69,7 @@ class Step implements fc.AsyncCommand<Model, World> {
     return `${this.process}: ${JSON.stringify(this.call)}${this.isAwaited ? '' : ', …'}`;
   }
 
-  private async made(worker: Process, model: Model, { store }: World): Promise<void> {
+  private async made(worker: Process, model: Model, { store, moves }: World): Promise<void> {
     const { call } = this;
     switch (call[0]) {
       case 'put':
@@ -91,6 +93,7 @@ class Step implements fc.AsyncCommand<Model, World> {
         const before = [...model.acknowledged];
         await worker.run('perform', call[0], call.slice(1));
         if (call[1] === undefined || call[1] === TAG) for (const id of before) model.gone.add(id);
+        await Promise.all(moves);
         const found: string[] = [];
         for await (const [, { id }] of store.entries<Session>()) found.push(id);
         expect(found.filter((id) => model.gone.has(id))).toEqual([]);
@@ -162,7 +165,7 @@ describe('records with a tag that two processes write, one of them over a slow l
       await stage.server.cli('FLUSHALL');
       const store = await stage.open(OPTIONS);
       try {
-        const world: World = { processes, store, pending: new Set() };
+        const world: World = { processes, store, pending: new Set(), moves: new Set() };
         await fc.asyncModelRun(
           () => ({ model: { acknowledged: new Set<string>(), gone: new Set<string>(), last: 0 }, real: world }),
           steps,
