@@ -4,7 +4,7 @@ import type { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheUnavailableError } from 'nestjs-redis-cache-store';
 import { eventually } from '../support/eventually.js';
 import { reportFault } from '../support/fault-report.js';
-import { FEED, NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
+import { DATA, FEED, NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
 
 const LEASE = 350;
 const options = { nearCache: { lease: LEASE }, timeout: 1000 };
@@ -119,6 +119,15 @@ describe('the near cache, when something breaks', () => {
     const dead = stage.proxy.accepted;
     stage.proxy.stall((nth) => nth === dead);
     await writer.put('key', 'new');
+    await expectRecovered('new');
+  });
+
+  it('with a link that Redis has closed without this process noticing, no answer is older than the lease', async () => {
+    stage.proxy.stallReplies(DATA);
+    await stage.server.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await eventually(() => writer.put('key', 'new'));
+    expect(await lastOldAfter(performance.now())).toBeLessThanOrEqual(LEASE);
+    await stage.proxy.resume();
     await expectRecovered('new');
   });
 
