@@ -11,7 +11,7 @@ import type {
   Serializer,
 } from './redis-cache.options.js';
 import { checkRedisOptions } from './redis-connection.options.js';
-import { isNamespace } from './store/keyspace.js';
+import { isNamespace } from './store/key-naming.js';
 import type { EncryptionSource, KeyRing } from './record/key-ring.js';
 import { messagePackSerializer } from './record/message-pack/serializer.js';
 import type { StoreSettings } from './store/store-settings.js';

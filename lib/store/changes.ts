@@ -2,7 +2,7 @@ import type { CacheBackend } from '../backend/cache-backend.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertFunction } from './arguments.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';
 import type { Rewrites } from './rewrite.js';

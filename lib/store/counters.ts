@@ -4,7 +4,7 @@ import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { BlockOptions, CacheCounter, CacheHit, IncrementOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 
 const INCREMENT_OPTIONS: readonly (keyof IncrementOptions)[] = ['by', 'ttl', 'limit', 'block'];

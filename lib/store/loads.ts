@@ -1,7 +1,7 @@
 import { countMiss } from '../redis-cache.diagnostics.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { assertFunction } from './arguments.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { Reads } from './reads.js';
 import type { SingleFlight } from './single-flight.js';
 import type { Writes } from './writes.js';

@@ -7,7 +7,7 @@ import type { MoveOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertFunction, assertOptions } from './arguments.js';
 import { ttlOf, withinAge } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import { readLimit } from './put-options.js';
 import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';

@@ -4,7 +4,7 @@ import { CoarseWallClock } from './coarse-wall-clock.js';
 import type { CopyBudget, SizedCopy } from './copy-budget.js';
 import { budgetOf } from './copy-budget.js';
 import { tellNearCache } from '../redis-cache.diagnostics.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 
 /** A local copy of a record. Moments are of `now()`. */

@@ -4,7 +4,7 @@ import { RecordCodec } from '../record/codec.js';
 import { now } from '../redis-cache.timers.js';
 import { Changes } from './changes.js';
 import { Counters } from './counters.js';
-import { Keyspace } from './keyspace.js';
+import { Keyspace } from './key-naming.js';
 import { Loads } from './loads.js';
 import { Moves } from './move.js';
 import { openNearCache } from './near-cache.js';

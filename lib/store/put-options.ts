@@ -3,7 +3,7 @@ import type { PutOptions, TagLimit } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import { ttlOf } from './expiry.js';
 import type { ExpirySettings } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { Limit } from './tag-index.js';
 
 const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'expiresAt', 'tags', 'limit'];

@@ -7,7 +7,7 @@ import { now, wallNow } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
 import { rejecting } from './caller-stack.js';
 import { isTooOld, slideDueIn, tooOldAt, touchTtl } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { NearCache } from './near-cache.js';
 import { freezePlainData } from './plain-data.js';
 import type { Rewrites } from './rewrite.js';

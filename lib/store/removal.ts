@@ -4,7 +4,7 @@ import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { DeleteByTagOptions, ScanOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
-import type { Keyspace, Kind } from './keyspace.js';
+import type { Keyspace, Kind } from './key-naming.js';
 import { assertTimeLeft } from './rewrite.js';
 import { Sweep } from './sweep.js';
 import { isRecord } from './tag-index.js';

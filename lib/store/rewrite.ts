@@ -5,7 +5,7 @@ import type { RecordHeader } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { now } from '../redis-cache.timers.js';
 import { isFixed, isTooOld, withinAge } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
 import type { RecordHead, TagIndex } from './tag-index.js';

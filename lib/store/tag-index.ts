@@ -3,7 +3,7 @@ import { CacheCommandError, CacheCorruptError, CacheLimitError, RedisCacheError 
 import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
 import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 
 /** By so much, in ms, the clocks of hosts, and of the nodes of a Cluster, may differ. */
 const SKEW = 10_000;

@@ -4,7 +4,7 @@ import { CacheArgumentError, CacheCommandError, CacheCorruptError } from '../red
 import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import { isTooOld, withinAge } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 import type { TagIndex } from './tag-index.js';
 

@@ -6,7 +6,7 @@ import { decodeHeader } from '../record/layout.js';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
 import { delay, now } from '../redis-cache.timers.js';
 import { tooOldAt } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 
 /** What has happened to a record that is watched. */

@@ -6,7 +6,7 @@ import type { RecordHeader } from '../record/layout.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { isTooOld, withinAge } from './expiry.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace } from './key-naming.js';
 import { mergePutOptions, readPutOptions } from './put-options.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
