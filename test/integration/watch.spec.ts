@@ -4,7 +4,7 @@ import { CacheArgumentError, CacheConfigError } from 'nestjs-redis-cache-store';
 import { eventually } from '../support/eventually.js';
 import { FEED, NAMESPACE, NearStage, TRAVEL } from '../support/near-stage.js';
 
-const LEASE = 600;
+const LEASE = 400;
 const options = { nearCache: { lease: LEASE } };
 
 /** What a store with a near cache tells of a record. */
