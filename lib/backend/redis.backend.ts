@@ -13,7 +13,6 @@ import { RecordSizes } from './record-sizes.js';
 import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP, TAKE } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
-import { young } from './young-command.js';
 
 /** Redis' own limit (proto-max-bulk-len). */
 const LARGEST_VALUE = 512 * 2 ** 20;
@@ -60,7 +59,7 @@ export class RedisBackend implements CacheBackend {
 
   set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown> {
     this.sizes.see(key, bytes.length);
-    return this.caller.write(young('set', key, bytes, ...expiryArguments(expiry)), [key], deadline);
+    return this.caller.write(['set', key, bytes, ...expiryArguments(expiry)], [key], deadline);
   }
 
   async swap(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<Buffer | undefined> {

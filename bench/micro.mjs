@@ -1,0 +1,97 @@
+// What each micro-optimisation of lib/ buys by itself: the same build with and without it, in two processes whose rounds alternate.
+// `npm run build && node bench/micro.mjs`. What does not save 10% of a whole call goes.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { findRedisServer, freePort, spawnGuarded } from '../scripts/processes.mjs';
+import { session, sessionId } from './sessions.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROUNDS = 100;
+
+/** The file, the code with the trick, the code without it, and the calls that it is for. */
+const GET = {
+  file: 'store/reads.js',
+  code: /    get\(key, options\) \{[\s\S]*?\n    \}\n/,
+  plain: `    async get(key, options) {
+        if (options !== undefined) return this.touched(key, options);
+        const copy = this.copy(key);
+        if (copy) return await copy;
+        return (await this.read(key))?.value;
+    }\n`,
+};
+
+const TRICKS = {
+  'get without an async function, from Redis (store/reads.ts)': { ...GET, round: 'gets' },
+  'get without an async function, from the near cache (store/reads.ts)': { ...GET, round: 'hits' },
+};
+
+if (process.argv[2] === 'worker') await work(process.argv[3], process.argv[4]);
+else await compare();
+
+async function compare() {
+  const port = await freePort();
+  const server = spawnGuarded(findRedisServer().path, ['--port', String(port), '--save', '']);
+  const home = `${ROOT}.build/micro`;
+  try {
+    for (const [name, { file, code, plain, round }] of Object.entries(TRICKS)) {
+      rmSync(home, { recursive: true, force: true });
+      cpSync(`${ROOT}dist`, home, { recursive: true });
+      const source = readFileSync(`${home}/${file}`, 'utf8');
+      const changed = source.replace(code, () => plain);
+      if (changed === source) throw new Error(`${name}: the code is not there any more`);
+      writeFileSync(`${home}/${file}`, changed);
+      const workers = [];
+      for (const build of [`${ROOT}dist/index.js`, `${home}/index.js`]) {
+        const worker = fork(fileURLToPath(import.meta.url), ['worker', build, `redis://127.0.0.1:${port}`]);
+        await once(worker, 'message');
+        workers.push(worker);
+      }
+      const times = workers.map(() => []);
+      for (let i = 0; i < ROUNDS; i++) {
+        for (const at of i % 2 ? [0, 1] : [1, 0]) {
+          workers[at].send(round);
+          const [ms] = await once(workers[at], 'message');
+          if (i >= ROUNDS / 4) times[at].push(ms);
+        }
+      }
+      for (const worker of workers) worker.kill();
+      const [trick, without] = times.map((all) => all.toSorted((a, b) => a - b)[all.length >> 1]);
+      console.log(`${name}: a call takes ${(without / trick).toFixed(2)} times as long without it`);
+    }
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+    server.kill('SIGKILL');
+  }
+}
+
+async function work(build, url) {
+  await import('reflect-metadata');
+  const { Module } = await import('@nestjs/common');
+  const { NestFactory } = await import('@nestjs/core');
+  const { getCacheStoreToken, RedisCacheModule, RedisCacheStore } = await import(build);
+  const root = RedisCacheModule.forRoot({ url, namespace: 'micro', ttl: '30m', timeout: '10s' });
+  const feature = RedisCacheModule.forFeature({ namespace: 'micro', name: 'near', ttl: '30m', nearCache: true });
+  class AppModule {}
+  Module({ imports: [root, feature] })(AppModule);
+  const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
+  const [store, near] = [app.get(RedisCacheStore), app.get(getCacheStoreToken('near'))];
+  const values = Array.from({ length: 1000 }, (_, i) => [sessionId(i), session(i)]);
+  await store.putMany(values);
+  const hundred = (call) => Promise.all(Array.from({ length: 100 }, (_, i) => call(...values[i])));
+  const rounds = {
+    gets: async () => {
+      for (let i = 0; i < 40; i++) await hundred((key) => store.get(key));
+    },
+    hits: async () => {
+      for (let i = 0; i < 40_000; i++) await near.get(values[i % 1000][0]);
+    },
+  };
+  process.on('message', async (round) => {
+    const begun = performance.now();
+    await rounds[round]();
+    process.send(performance.now() - begun);
+  });
+  process.send('ready');
+}
