@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { messagePackSerializer } from 'nestjs-redis-cache-store';
 import { decodeRecord, encodeHead, encodeRecord } from '../../lib/record/layout.js';
 import { UNTAGGED, values } from '../support/arbitraries.js';
+import { LONG } from '../support/fault-report.js';
 import { GRAPH_MARK } from '../support/hostile.js';
 
 const MIB = 2 ** 20;
@@ -175,7 +176,7 @@ describe('the decoder', () => {
         expectBounded(join(GRAPH_MARK, bytes), asValue);
         expectBounded(encodeRecord(encodeHead(UNTAGGED, false), bytes), asRecord);
       }),
-      { numRuns: 3000 },
+      { numRuns: LONG ? 3000 : 3000 / 5 },
     );
   });
 
@@ -187,7 +188,7 @@ describe('the decoder', () => {
         for (const [at, byte] of changed) bytes[at % bytes.length] = byte;
         expectBounded(bytes, asValue);
       }),
-      { numRuns: 2000 },
+      { numRuns: LONG ? 2000 : 2000 / 5 },
     );
   });
 
@@ -198,7 +199,7 @@ describe('the decoder', () => {
         expect(() => asValue(bytes.subarray(0, cut % bytes.length))).toThrow();
         expect(() => asValue(join(bytes, more))).toThrow();
       }),
-      { numRuns: 500 },
+      { numRuns: LONG ? 500 : 500 / 5 },
     );
   });
 });

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { CacheCorruptError } from 'nestjs-redis-cache-store';
+import { CacheCorruptError, messagePackSerializer } from 'nestjs-redis-cache-store';
 import { newIncarnation } from '../../lib/record/incarnation.js';
 import {
   decodeHeader,
@@ -60,6 +60,22 @@ describe('the layout of a record', () => {
     for (const incarnation of [undefined, '', 'AAAA', 'not base64!']) {
       expect(() => encodeHead({ ...UNTAGGED, tags: ['a'], incarnation }, false)).toThrow(RangeError);
     }
+  });
+
+  it('makes an ordinary session, header included, take at most 0.9 times the bytes of its JSON', () => {
+    const session = {
+      userId: 100_042,
+      email: 'user42@example.com',
+      roles: ['member', 'editor'],
+      csrf: 'A'.repeat(32),
+      createdAt: '2026-01-01T08:00:00.000Z',
+      lastSeenAt: '2026-01-01T08:30:00.000Z',
+      ip: '203.0.113.7',
+      locale: 'en-GB',
+      device: { name: 'Firefox on Linux' },
+    };
+    const record = encodeRecord(encodeHead(UNTAGGED, false), messagePackSerializer.serialize(session));
+    expect(record.length / Buffer.byteLength(JSON.stringify(session))).toBeLessThanOrEqual(0.9);
   });
 
   it('is refused in every other version', () => {
