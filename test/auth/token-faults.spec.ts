@@ -63,7 +63,8 @@ describe('tokens and codes on a bad network', () => {
     expect(await roundTripsOf(() => tokens.rotate(token))).toBe(1);
     expect(await roundTripsOf(() => attempts.hit('key'))).toBe(1);
     expect(await roundTripsOf(() => attempts.peek('key'))).toBe(1);
-    const link = await codes.issueToken('reset', 'user:42');
+    const [first, link] = [await codes.issueToken('reset', 'user:42'), await codes.issueToken('reset', 'user:42')];
+    await codes.redeemToken('reset', first); // Redis knows the script from now on
     expect(await roundTripsOf(() => codes.redeemToken('reset', link))).toBe(1);
   });
 
