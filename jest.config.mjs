@@ -31,8 +31,8 @@ export default {
     ],
   },
   testTimeout: 20_000,
-  // Every worker runs servers of its own beside it.
-  maxWorkers: 2,
+  // Every worker runs servers of its own beside it. Tests of faults wait more than they compute: one worker more than two cores.
+  maxWorkers: 3,
   // Modules of finished files stay in memory (ES modules, Node 20), and a worker that collects garbage all the time is too slow.
   workerIdleMemoryLimit: '700MB',
   reporters: ['default', '<rootDir>/scripts/count-reporter.mjs'],
