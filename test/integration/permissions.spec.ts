@@ -13,6 +13,7 @@ describe('a user of Redis with the rules of the documentation', () => {
   beforeEach(async () => {
     await stage.server.cli('FLUSHALL');
     await stage.server.cli('ACL', 'LOG', 'RESET');
+    await stage.server.cli('CONFIG', 'SET', 'acl-pubsub-default', 'allchannels'); // as it is by default before Redis 7
     await stage.server.cli('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...rules);
   });
   afterEach(() => stage.clean());

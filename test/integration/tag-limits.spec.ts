@@ -68,7 +68,7 @@ describe('the limit of a tag in Redis', () => {
 
     it.each(calls)('%s leaves no member when Redis refuses the record', async (_, call) => {
       await store.put('old', 1);
-      await server.cli('ACL', 'SETUSER', 'app', 'reset', 'on', '>app', `~${NAMESPACE}#*`, `%R~${NAMESPACE}:*`, '+@all');
+      await server.cli('ACL', 'SETUSER', 'app', 'reset', 'on', '>app', '~*', '+@all', '-set');
       const url = server.url.replace('redis://', 'redis://app:app@');
       const bounded = await stage.open({ url, namespace: NAMESPACE, ttl: '1h' });
       await expect(call(bounded)).rejects.toThrow(CacheCommandError);

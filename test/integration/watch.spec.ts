@@ -119,7 +119,8 @@ describe('watch', () => {
   });
 
   it('works, within the lease, where the server does not allow tracking', async () => {
-    await stage.server.cli('ACL', 'SETUSER', 'poor', 'on', '>secret', '~*', '&*', '+@all', '-client|tracking');
+    const rules = ['~*', '&*', '+@all', '-client', '+client|id', '+client|setname', '+client|caching'];
+    await stage.server.cli('ACL', 'SETUSER', 'poor', 'on', '>secret', ...rules);
     const poor = await stage.open({ ...options, url: stage.server.url.replace('redis://', 'redis://poor:secret@') });
     await writer.put('key', 0);
     watch(poor);

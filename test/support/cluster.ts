@@ -259,9 +259,7 @@ interface Node {
 
 async function startNode({ nodeTimeout = 1000, ...options }: ClusterOptions): Promise<Node> {
   const { version = 7 } = findRedisServer();
-  // Before 7.0 the port of the bus is given by that of the node.
-  const [port, busPort] = [await freePort(), await freePort()];
-  const place = version < 7 ? { port, busPort: port + 10_000 } : { busPort };
+  const busPort = await freePort();
   const settings = {
     'cluster-enabled': 'yes',
     ...(version >= 7 && { 'cluster-port': busPort }),
@@ -269,5 +267,7 @@ async function startNode({ nodeTimeout = 1000, ...options }: ClusterOptions): Pr
     'cluster-replica-validity-factor': 0, // a replica that fell behind is still better than none
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  return { server: await RedisServer.start({ ...options, ...place, args }), busPort: place.busPort };
+  const server = await RedisServer.start({ ...options, args });
+  // Before 7.0 the port of the bus is given by that of the node.
+  return { server, busPort: version >= 7 ? busPort : server.port + 10_000 };
 }

@@ -4,12 +4,19 @@ import type { RedisServer } from './redis-server.js';
 
 /** The moment at which a key expires, in Lua, as PEXPIRETIME of Redis 7 tells it. */
 export const END_OF = `
--- The moment at which a key expires; -1: never; -2: it is not there. Before 7.0 the clock stands still during a script.
+-- The moment at which a key expires; -1: never; -2: it is not there.
 local function endOf(key)
   local moment = redis.pcall('PEXPIRETIME', key)
   if type(moment) == 'number' then return moment end
-  local left, time = redis.call('PTTL', key), redis.call('TIME')
-  return left < 0 and left or time[1] * 1000 + math.floor(time[2] / 1000) + left
+  local function now() -- before 7.0 the clock runs during a script
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  while true do
+    local before, left, after = now(), redis.call('PTTL', key), now()
+    if left < 0 then return left end
+    if before == after then return before + left end
+  end
 end
 `;
 
