@@ -22,6 +22,8 @@ export interface Given {
   readonly limit?: Limit | undefined;
 }
 
+const NOTHING: Given = {};
+
 /** What the options of a call say. @throws CacheArgumentError */
 export function readPutOptions(
   options: PutOptions | undefined,
@@ -29,8 +31,9 @@ export function readPutOptions(
   keyspace: Keyspace,
   now: number,
 ): Given {
+  if (options === undefined) return NOTHING;
   assertOptions(options, PUT_OPTIONS);
-  const { ttl, expiresAt, tags, limit } = options ?? {};
+  const { ttl, expiresAt, tags, limit } = options;
   if (ttl !== undefined && expiresAt !== undefined) {
     throw new CacheArgumentError('expiresAt: must not be given beside a ttl; leave out one of them');
   }

@@ -58,7 +58,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /** Stores a value, whatever was there before. @example `await store.put(id, session, { ttl: '30m', tags: ['user:42'] })` */
   async put<T extends Input>(key: string, value: T, options?: PutOptions): Promise<void> {
     const draft = await this.#of.writes.draft(key, value, this.#of.writes.read(options));
-    await this.#of.flights.around([key].map(this.#locate), () => this.#of.writes.write(draft, this.#of.deadline()));
+    await this.#of.flights.around([this.#locate(key)], () => this.#of.writes.write(draft, this.#of.deadline()));
   }
 
   /**

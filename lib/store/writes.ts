@@ -96,15 +96,17 @@ export class Writes {
   }
 
   /** Writes a record, whatever was there. */
-  async write(ready: Draft, deadline: number): Promise<void> {
+  write(ready: Draft, deadline: number): Promise<unknown> {
+    if (ready.header.tags.length > 0) return this.writeTagged(ready, deadline);
+    const { id, header, end, bytes } = ready;
+    return this.backend.set(this.keyspace.recordKey(id), bytes, this.expiry(header, end), deadline);
+  }
+
+  private async writeTagged(ready: Draft, deadline: number): Promise<void> {
     const draft = await this.renew(ready);
-    const { id, header, bytes } = draft;
-    const recordKey = this.keyspace.recordKey(id);
-    const overwritten = await this.indexed(draft, deadline, async (expiry) => {
-      if (header.tags.length > 0) return this.backend.swap(recordKey, bytes, expiry, deadline);
-      await this.backend.set(recordKey, bytes, expiry, deadline);
-      return undefined;
-    });
+    const { id, bytes } = draft;
+    const swap = (expiry: Expiry) => this.backend.swap(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    const overwritten = await this.indexed(draft, deadline, swap);
     await this.tags.leaveTold([{ id, bytes: overwritten }], deadline);
   }
 
@@ -193,12 +195,23 @@ export class Writes {
     deadline: number,
     before?: Gone,
   ): Promise<Expiry> {
-    const now = this.backend.now();
-    const life = withinAge(this.settings, header, header.ttl, now);
+    const life = this.life(header);
     if (end === undefined) return this.tags.cover(id, header, life, deadline, before);
     // A moment is exact, and the clocks of a Cluster's nodes differ.
     await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline, before);
-    return { at: Math.min(end, header.createdAt + (this.settings.maxAge ?? Infinity)) };
+    return this.expiry(header, end);
+  }
+
+  /** The expiry of a record that no index has to cover (any more). */
+  private expiry(header: RecordHeader, end: number | undefined): Expiry {
+    if (end !== undefined) return { at: Math.min(end, header.createdAt + (this.settings.maxAge ?? Infinity)) };
+    const life = this.life(header);
+    return life === null ? 'never' : { in: life };
+  }
+
+  /** How long a record may live from now on. */
+  private life(header: RecordHeader): number | null {
+    return withinAge(this.settings, header, header.ttl, this.backend.now());
   }
 
   /** A record that is too old is absent, but Redis does not know that. */
