@@ -6,7 +6,7 @@ import { now } from '../redis-cache.timers.js';
 import { UnknownKeyError } from './cipher.js';
 import type { RecordCipher } from './cipher.js';
 import { jsonSerializer } from './json-serializer.js';
-import { decodeRecord, encodeHead, encodeRecord, isRecord } from './layout.js';
+import { decodeRecord, encodeHead, encodeRecord, headOf, isRecord } from './layout.js';
 import type { RecordHeader, RecordParts } from './layout.js';
 import { messagePackSerializer } from './message-pack/serializer.js';
 
@@ -112,7 +112,7 @@ export class RecordCodec {
   /** The bytes of a record with the same value, under another key and header. */
   async transfer(from: string, bytes: Buffer, key: string, id: string, header: RecordHeader): Promise<Buffer> {
     const parts = this.parts(bytes);
-    const { payload } = this.split(from, parts, await this.unseal(from, parts));
+    const { payload } = this.split(from, parts, await this.unseal(from, bytes, parts));
     return this.write(key, id, payload, header);
   }
 
@@ -147,7 +147,7 @@ export class RecordCodec {
   async header(id: string, bytes: Buffer): Promise<RecordHeader | undefined> {
     try {
       const parts = this.parts(bytes);
-      await this.unseal(id, parts); // which proves the header, too
+      await this.unseal(id, bytes, parts); // which proves the header, too
       return parts.header;
     } catch (error) {
       return this.corrupt(error);
@@ -157,7 +157,7 @@ export class RecordCodec {
   /** The key of a record, whose value is not looked at. @throws CacheCorruptError */
   async key(id: string, bytes: Buffer): Promise<string> {
     const parts = this.parts(bytes);
-    return this.split(id, parts, await this.unseal(id, parts)).key;
+    return this.split(id, parts, await this.unseal(id, bytes, parts)).key;
   }
 
   /** What the store does about a record that it cannot read: throws, or tells the operator and takes it for absent. */
@@ -191,7 +191,7 @@ export class RecordCodec {
     }
     if (!foreign || value === undefined) return undefined;
     const header = foreign.header();
-    return { header, head: encodeHead(header, false), payload: Buffer.from(this.serialize(value)), sealed: false };
+    return { header, payload: Buffer.from(this.serialize(value)), sealed: false };
   }
 
   private async validate(reading: Decoded | Promise<Decoded>): Promise<Decoded> {
@@ -206,7 +206,7 @@ export class RecordCodec {
 
   private read(id: string, bytes: Buffer): Decoded | Promise<Decoded> {
     const parts = this.parts(bytes);
-    const plain = this.unseal(id, parts);
+    const plain = this.unseal(id, bytes, parts);
     if (plain instanceof Promise) return plain.then((opened) => this.deserialize(id, bytes, parts, opened));
     return this.deserialize(id, bytes, parts, plain);
   }
@@ -244,10 +244,10 @@ export class RecordCodec {
   }
 
   /** The payload as it was before sealing; keys are asked for again if the record was sealed with an unknown one. */
-  private unseal(id: string, { payload, head, sealed }: RecordParts): Buffer | Promise<Buffer> {
+  private unseal(id: string, bytes: Buffer, { payload, sealed }: RecordParts): Buffer | Promise<Buffer> {
     const { cipher } = this;
     if (!cipher || !sealed) return payload;
-    const open = () => cipher.open(head, payload, this.places.recordKey(id));
+    const open = () => cipher.open(headOf(bytes), payload, this.places.recordKey(id));
     try {
       return open();
     } catch (error) {

@@ -26,8 +26,6 @@ export interface RecordHeader {
 export interface RecordParts {
   readonly header: RecordHeader;
   readonly payload: Buffer;
-  /** Everything before the payload. */
-  readonly head: Buffer;
   readonly sealed: boolean;
 }
 
@@ -65,6 +63,8 @@ const TAGS_AT = TAGS_LENGTH_AT + 2;
 export const HEAD_PREFIX_BYTES = TAGS_AT;
 /** No head is longer: 64 tags of 512 bytes (see key naming). A read of so many bytes has the whole head. */
 export const MOST_HEAD_BYTES = TAGS_AT + 64 * (2 + 512);
+
+const NO_TAGS: readonly string[] = [];
 
 const NOT_A_RECORD = 'the bytes under the key are no record of this version of the package';
 const TRUNCATED = 'the header of the record is truncated';
@@ -183,7 +183,6 @@ export function decodeRecord(bytes: Buffer): RecordParts {
   const header = readHeader(bytes, end);
   return {
     header,
-    head: bytes.subarray(0, end),
     payload: bytes.subarray(end),
     sealed: ((bytes[1] ?? 0) & SEALED) !== 0,
   };
@@ -197,7 +196,7 @@ function readHeader(bytes: Buffer, end: number): RecordHeader {
     ttl: bytes.readUIntBE(TTL_AT, 6) || null,
     fixedEnd: (flags & FIXED_END) !== 0,
     movedAway: (flags & MOVED_AWAY) !== 0,
-    tags: [],
+    tags: NO_TAGS,
   };
   if ((flags & TAGGED) === 0) return header;
   const incarnation = bytes.toString('base64url', FIXED_BYTES, TAGS_LENGTH_AT);

@@ -72,7 +72,7 @@ export class Operations {
     this.changes = new Changes(backend, keyspace, tags, this.reads, this.writes, this.rewrites, deadline);
     this.moves = new Moves(settings, backend, keyspace, codec, tags, this.reads, this.writes, deadline);
     this.walks = new Walks(settings, backend, keyspace, codec, tags, deadline);
-    const open = codec.readsPlainOnly ? undefined : (id: string, bytes: Buffer) => this.reads.decode(id, bytes);
+    const open = codec.readsPlainOnly ? undefined : async (id: string, bytes: Buffer) => this.reads.decode(id, bytes);
     this.removal = new Removal(backend, keyspace, tags, this.walks, deadline, open);
     this.watches = common.watches;
     this.counters = new Counters(settings, backend, keyspace, deadline);

@@ -100,14 +100,17 @@ export class Reads {
     return found?.value;
   }
 
-  /** The value in a record's bytes; `undefined` if that is too old to be read. */
-  async decode(id: string, bytes: Buffer): Promise<Decoded | undefined> {
-    return this.young(await this.codec.decode(id, bytes));
+  /**
+   * The value in a record's bytes; `undefined` if that is too old to be read. At once, if it can be: through an async function a read by
+   * one of many callers takes this process a tenth longer (bench/micro.mjs).
+   */
+  decode(id: string, bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
+    const decoded = this.codec.decode(id, bytes);
+    return decoded instanceof Promise ? decoded.then(this.young) : this.young(decoded);
   }
 
-  private young(found: Decoded | undefined): Decoded | undefined {
-    return found && isTooOld(this.settings, found.header, this.backend.now()) ? undefined : found;
-  }
+  private readonly young = (found: Decoded | undefined): Decoded | undefined =>
+    found && isTooOld(this.settings, found.header, this.backend.now()) ? undefined : found;
 
   private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
     const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { CacheCorruptError, jsonSerializer, messagePackSerializer } from 'nestjs-redis-cache-store';
-import { decodeRecord, encodeHead, encodeRecord } from '../../lib/record/layout.js';
+import { decodeRecord, encodeHead, encodeRecord, headOf } from '../../lib/record/layout.js';
 import type { RecordHeader } from '../../lib/record/layout.js';
 import { XaesKey } from '../../lib/record/xaes.js';
 import { reasonOf } from '../support/reason-of.js';
@@ -35,7 +35,7 @@ const hex = (text: string) => Buffer.from(text, 'hex');
 
 /** What a sealed record is made of. */
 function openByHand(record: Buffer, sealKey: Buffer, redisKey: string) {
-  const { head, payload } = decodeRecord(record);
+  const [{ payload }, head] = [decodeRecord(record), headOf(record)];
   const place = Buffer.from(redisKey);
   const associated = Buffer.concat([Buffer.from([place.length >> 8, place.length & 0xff]), place, head]);
   const plain = new XaesKey(sealKey).open(payload.subarray(4, 28), payload.subarray(28), associated);
@@ -205,7 +205,7 @@ describe('sealed records', () => {
     ];
     it.each(forgeries)('when its header was replaced by one with %s', async (_, forged) => {
       const { store, redisKey, record } = await written();
-      const { header, payload, head } = decodeRecord(record);
+      const [{ header, payload }, head] = [decodeRecord(record), headOf(record)];
       expect(head.length).toBeGreaterThan(40);
       expect(encodeHead(header, true)).toEqual(head); // so that only what is forged makes the difference
       const altered = encodeRecord(encodeHead({ ...header, ...forged }, true), payload);

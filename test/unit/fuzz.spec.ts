@@ -8,7 +8,7 @@ import {
   type RedisCacheStore,
 } from 'nestjs-redis-cache-store';
 import { parseRedisUrl } from '../../lib/connection/redis-url.js';
-import { decodeRecord, encodeHead, encodeRecord, MOST_HEAD_BYTES } from '../../lib/record/layout.js';
+import { decodeRecord, encodeHead, encodeRecord, headOf, MOST_HEAD_BYTES } from '../../lib/record/layout.js';
 import { headers, UNTAGGED, values } from '../support/arbitraries.js';
 import { LONG } from '../support/fault-report.js';
 import { accidents, damaged, messagePack, payloads } from '../support/hostile.js';
@@ -156,7 +156,7 @@ describe('hostile input neither crashes, hangs, pollutes prototypes nor eats mem
         if (outcome instanceof Error) throw outcome;
         const { createdAt, ttl, tags, incarnation, ...flags } = outcome.header;
         return (
-          outcome.head.length <= Math.min(bytes.length, MOST_HEAD_BYTES) &&
+          headOf(bytes).length <= Math.min(bytes.length, MOST_HEAD_BYTES) &&
           [createdAt, ttl ?? 0].every((moment) => Number.isSafeInteger(moment) && moment >= 0) &&
           tags.every((tag) => typeof tag === 'string') &&
           tags.length > 0 === (incarnation?.length === 11) &&

@@ -30,10 +30,14 @@ export const messagePackSerializer: Serializer = {
     return Buffer.concat([GRAPH_MARK, packr.pack(new GraphWriter().write(value))]);
   },
   deserialize(bytes) {
-    if (!GRAPH_MARK.every((byte, i) => bytes[i] === byte)) return unpack(bytes);
+    if (!isGraph(bytes)) return unpack(bytes);
     return readGraph(unpack(bytes.subarray(GRAPH_MARK.length)));
   },
 };
+
+function isGraph(bytes: Uint8Array): boolean {
+  return bytes[0] === GRAPH_MARK[0] && GRAPH_MARK.every((byte, i) => bytes[i] === byte);
+}
 
 function unpack(bytes: Uint8Array): unknown {
   assertOneValue(bytes);
