@@ -22,7 +22,25 @@ const GET = {
     }\n`,
 };
 
+const DECODE = {
+  file: 'store/reads.js',
+  code: /    decode\(id, bytes\) \{[\s\S]*?\n    \}\n/,
+  plain: `    async decode(id, bytes) {
+        return this.young(await this.codec.decode(id, bytes));
+    }\n`,
+};
+
+const PARTS = {
+  file: 'backend/read-batcher.js',
+  code: /    get enough\(\) \{[\s\S]*?\n    \}\n/,
+  plain: `    get enough() {
+        return MOST_KEYS;
+    }\n`,
+};
+
 const TRICKS = {
+  'decoding without an async function (store/reads.ts)': { ...DECODE, round: 'callers' },
+  'reads that leave in parts (backend/read-batcher.ts)': { ...PARTS, round: 'callers' },
   'get without an async function, from Redis (store/reads.ts)': { ...GET, round: 'gets' },
   'get without an async function, from the near cache (store/reads.ts)': { ...GET, round: 'hits' },
 };
@@ -83,6 +101,12 @@ async function work(build, url) {
   const rounds = {
     gets: async () => {
       for (let i = 0; i < 40; i++) await hundred((key) => store.get(key));
+    },
+    callers: async () => {
+      const caller = async (first) => {
+        for (let i = first; i < 4096; i += 64) await store.get(values[i % 1000][0]);
+      };
+      await Promise.all(Array.from({ length: 64 }, (_, i) => caller(i)));
     },
     hits: async () => {
       for (let i = 0; i < 40_000; i++) await near.get(values[i % 1000][0]);

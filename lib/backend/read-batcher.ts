@@ -5,6 +5,9 @@ import { nextTick, setImmediate } from '../redis-cache.timers.js';
 /** More keys are sent as several commands: one reply of a few hundred sessions neither blocks Redis nor our event loop. */
 const MOST_KEYS = 256;
 
+/** Fewer keys do not leave before the turn of the event loop is over. */
+const FEWEST_KEYS = 32;
+
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
 const SAME_DEADLINE = 5;
 
@@ -42,6 +45,8 @@ export class ReadBatcher<T = Buffer | undefined> {
   /** Keys that were sent and not yet answered. */
   private underWay = 0;
   private lastSize = 0;
+  /** Whether callers go on right now because they were answered. */
+  private isAnswering = false;
 
   /** `fetch` answers keys in their order; if it fails as a whole, its error goes to every reader of the batch. */
   constructor(
@@ -61,13 +66,22 @@ export class ReadBatcher<T = Buffer | undefined> {
     if (others) others.push(reader);
     else {
       readers.set(key, [reader]);
-      if (readers.size === MOST_KEYS) this.send(batch);
+      if (readers.size >= this.enough) this.send(batch);
       else if (readers.size > 1) return reader.found;
       else if (this.underWay === 0 && this.lastSize === 1) nextTick(this.send, batch);
       else setImmediate(this.send, batch);
     }
     return reader.found;
   };
+
+  /**
+   * So many keys leave at once. Callers that ask again as soon as they are answered would have Redis wait while this process decodes,
+   * and the other way round: what they ask for leaves in parts, each of as many keys as are on their way already. Without
+   * that 64 of them get a seventh less done (bench/micro.mjs).
+   */
+  private get enough(): number {
+    return this.isAnswering ? Math.min(MOST_KEYS, Math.max(FEWEST_KEYS, this.underWay)) : MOST_KEYS;
+  }
 
   private batchFor(deadline: number): Batch<T> {
     const open = this.batch;
@@ -105,14 +119,21 @@ export class ReadBatcher<T = Buffer | undefined> {
       );
       return;
     }
-    this.underWay--;
+    this.answered();
     for (let i = 1; i < readers.length; i++) readers[i]?.resolve(this.copy(fetched));
     readers[0]?.resolve(fetched);
   }
 
   private refuse(error: unknown, readers: readonly Reader<T>[]): void {
-    this.underWay--;
+    this.answered();
     for (const { reject } of readers) reject(error);
+  }
+
+  private answered(): void {
+    this.underWay--;
+    if (this.isAnswering) return;
+    this.isAnswering = true;
+    nextTick(() => (this.isAnswering = false));
   }
 }
 

@@ -5,7 +5,8 @@ import { afterAPart, CacheUnavailableError } from '../redis-cache.errors.js';
  * only if no other part was, or may have been, carried out: else it fails with `unknown`.
  */
 
-export function chunks<T>(items: readonly T[], size: number): T[][] {
+export function chunks<T>(items: readonly T[], size: number): (readonly T[])[] {
+  if (items.length <= size) return items.length > 0 ? [items] : [];
   const count = Math.ceil(items.length / size);
   return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size));
 }

@@ -15,7 +15,7 @@ import type { Place } from './redis-url.js';
 import type { LinkSettings } from './settings.js';
 import { reset } from './socket-reset.js';
 
-/** So many commands leave as one packet, which Redis works on while the next is made. */
+/** So many commands leave as one packet, which Redis works on while the next is made; a command of more words is a packet by itself. */
 const PACKET = 32;
 /**
  * So many bytes may be written whose replies have not come: more than any line carries within a round trip, and all that a server
@@ -130,7 +130,7 @@ export class NodeLink {
     else {
       this.#inFlight.add(exchange);
       const waiting = this.#queue.push(exchange);
-      if (waiting === PACKET) this.#flush();
+      if (waiting === PACKET || words.length > PACKET) this.#flush();
       else if (waiting === 1) nextTick(this.#flush);
     }
     return exchange.reply;
@@ -206,7 +206,7 @@ export class NodeLink {
   readonly #flush = (): void => {
     const moment = now();
     const { stream } = this.#client;
-    stream.cork();
+    if (this.#queue.length > 1) stream.cork();
     while (this.#owedFor < WINDOW) {
       const exchange = this.#queue.shift();
       if (!exchange) break;

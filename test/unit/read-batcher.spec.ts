@@ -96,6 +96,13 @@ describe('ReadBatcher', () => {
     expect(sizes()).toEqual([256, 256, 88]);
   });
 
+  it('fetches in parts what callers ask for as soon as they are answered, each as large as what is on its way', async () => {
+    const keys = Array.from({ length: 200 }, (_, i) => `${i}`);
+    const twice = async (key: string) => [await batcher.get(key, SOON), await batcher.get(key, SOON)];
+    await Promise.all(keys.map(twice));
+    expect(sizes()).toEqual([200, 32, 32, 64, 72]);
+  });
+
   it('lets the read of a caller who was alone before leave before the turn ends, with all that was asked for until then', async () => {
     const immediate = new Promise(setImmediate);
     await get('a');
