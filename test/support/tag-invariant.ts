@@ -37,6 +37,10 @@ interface TagState {
   readonly uncovered: string[];
   /** Members of the index that belong to no record: harmless, and trimmed sooner or later. */
   readonly leftOver: string[];
+  /** All members of the index. */
+  readonly members: string[];
+  /** The ids of records with the tag, without those that have been moved away, or have not arrived. */
+  readonly live: string[];
 }
 
 /** What a tag's index and the records of the namespace say of each other. */
@@ -46,14 +50,17 @@ export async function tagState(server: RedisServer, namespace: string, tag: stri
   const scores = new Map<string, number>();
   for (let i = 0; i + 1 < members.length; i += 2) scores.set(members[i] ?? '', moment(members[i + 1] ?? ''));
   const exposed: string[] = [];
+  const live: string[] = [];
+  const names = [...scores.keys()];
   for (const [id, hex, expires] of records) {
-    const { tags, incarnation } = decodeHeader(Buffer.from(hex, 'hex'));
+    const { tags, incarnation, movedAway } = decodeHeader(Buffer.from(hex, 'hex'));
     if (!tags.includes(tag)) continue;
+    if (!movedAway) live.push(id);
     const covered = Math.min(scores.get(`${incarnation}${id}`) ?? -1, moment(indexExpires));
     if (covered < moment(expires)) exposed.push(id);
     scores.delete(`${incarnation}${id}`);
   }
-  return { uncovered: exposed, leftOver: [...scores.keys()] };
+  return { uncovered: exposed, leftOver: [...scores.keys()], members: names, live };
 }
 
 /** The records that outlive their place in the index of a tag. */
