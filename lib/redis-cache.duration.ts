@@ -25,6 +25,11 @@ export function toMilliseconds(duration: unknown): number | undefined {
   return Math.ceil(parsed);
 }
 
+/** The ttl that another package gives as a number of ms: it may have a fraction, and may be over, which it is in a moment then. */
+export function atLeastOneMs(ttl: number): number {
+  return Math.max(1, Math.ceil(ttl));
+}
+
 /** The problem with something of which {@link toMilliseconds} made `undefined`, and what to write instead. */
 export function durationProblem(duration: unknown): string {
   if (typeof duration === 'string' && isUnitless(duration)) {

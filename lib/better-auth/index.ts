@@ -1,4 +1,5 @@
 import type { SecondaryStorage } from 'better-auth';
+import { atLeastOneMs } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 
 /**
@@ -16,13 +17,8 @@ export function redisCacheSecondaryStorage(store: RedisCacheStore): SecondarySto
   return {
     get: async (key) => (await store.get(key)) ?? null,
     getAndDelete: async (key) => (await store.take(key)) ?? null,
-    set: (key, value, ttl) => store.put(key, value, ttl === undefined ? {} : { ttl: milliseconds(ttl) }),
-    increment: async (key, ttl) => (await store.increment(key, { ttl: milliseconds(ttl) })).count,
+    set: (key, value, ttl) => store.put(key, value, ttl === undefined ? {} : { ttl: atLeastOneMs(ttl * 1000) }),
+    increment: async (key, ttl) => (await store.increment(key, { ttl: atLeastOneMs(ttl * 1000) })).count,
     delete: async (key) => void (await store.delete(key)),
   };
-}
-
-/** What is over already is so in a moment. */
-function milliseconds(ttl: number): number {
-  return Math.max(1, Math.ceil(ttl * 1000));
 }

@@ -1,24 +1,25 @@
 // oxlint-disable typescript/no-misused-promises -- the types of express-session give nothing; connect-redis gives promises, as this does
-import { callbackify } from 'node:util';
 import type { Session, SessionData } from 'express-session';
 import { RedisCacheStore } from '../store/redis-cache.store.js';
+import { takesCallbacks } from './callbacks.js';
+import type { Callback } from './callbacks.js';
 import { sessionsOf } from './connect-redis.js';
 import type { RedisCacheSessionStoreOptions } from './connect-redis.js';
 import { isInstalled, Store } from './peer.cjs';
-import { dataOf, isMarked, mark, marked } from './session-data.js';
+import { dataOf, isMarked, mark, marked, ttlOf } from './session-data.js';
 
 export type { RedisCacheSessionStoreOptions } from './connect-redis.js';
 
-type Callback<T = void> = (error?: unknown, result?: T) => void;
 type Request = Parameters<Store['createSession']>[0];
+type Listed = SessionData & { id: string };
 
 if (!isInstalled) {
   throw new Error('nestjs-redis-cache-store/express-session needs express-session; run: npm install express-session');
 }
 
 /**
- * A store for express-session and `@fastify/session` (which needs express-session installed beside it). Methods take a callback, or
- * give a promise without one.
+ * A store for express-session and `@fastify/session` (which needs express-session installed beside it). Methods give a promise, and
+ * tell a callback as well.
  *
  * - A session that was loaded is saved only if it is still there, so that a late save never revives a session that was destroyed.
  * - It lives as long as its cookie; a cookie without an end, as long as the `ttl` of the store.
@@ -29,10 +30,12 @@ if (!isInstalled) {
  * app.use(session({ store: new RedisCacheSessionStore(app.get(RedisCacheStore)), secret, resave: false, saveUninitialized: false }));
  * ```
  */
+@takesCallbacks
 export class RedisCacheSessionStore extends Store {
   /** Set by express-session: gives a request a new session with a new id. */
   declare generate: (request: Request) => void;
   readonly #store: RedisCacheStore<SessionData>;
+  /** Of a session whose cookie has no end. */
   readonly #ttl: number | null;
 
   /** @throws CacheArgumentError for an option that it does not know */
@@ -46,77 +49,52 @@ export class RedisCacheSessionStore extends Store {
     return mark(super.createSession(request, { ...data }));
   }
 
-  override get(id: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
-    return settle(callback, async () => {
-      const data = await this.#store.get(id);
-      return data ? marked(data) : null;
-    });
+  override async get(id: string, _callback?: Callback<SessionData | null>): Promise<SessionData | null> {
+    const data = await this.#store.get(id);
+    return data ? marked(data) : null;
   }
 
-  override set(id: string, session: SessionData, callback?: Callback): Promise<void> {
-    return settle(callback, async () => {
-      const data = dataOf(session);
-      const write = isMarked(session) ? 'replace' : 'put';
-      await this.#within(data, id, (ttl) => this.#store[write](id, data, { ttl }));
-      mark(session);
-    });
+  override async set(id: string, session: SessionData, _callback?: Callback): Promise<void> {
+    const data = dataOf(session);
+    await this.#store[isMarked(session) ? 'replace' : 'put'](id, data, { ttl: ttlOf(data.cookie, this.#ttl) });
+    mark(session);
   }
 
-  override touch(id: string, session: SessionData, callback?: Callback): Promise<void> {
-    return settle(callback, async () => {
-      const { cookie } = dataOf(session);
-      await this.#within({ cookie }, id, (ttl) => this.#store.update(id, (data) => ({ ...data, cookie }), { ttl }));
-    });
+  override async touch(id: string, session: SessionData, _callback?: Callback): Promise<void> {
+    const { cookie } = dataOf(session);
+    await this.#store.update(id, (data) => ({ ...data, cookie }), { ttl: ttlOf(cookie, this.#ttl) });
   }
 
-  override destroy(id: string, callback?: Callback): Promise<void> {
-    return settle(callback, async () => void (await this.#store.delete(id)));
+  override async destroy(id: string, _callback?: Callback): Promise<void> {
+    await this.#store.delete(id);
   }
 
-  override regenerate(request: Request, callback?: Callback): Promise<void> {
-    return settle(callback, async () => {
-      const from = request.sessionID;
-      this.generate(request);
-      const { sessionID: to, session } = request;
-      const data = dataOf(session);
-      await this.#within(data, from, async (ttl) => {
-        // The new session has nothing of the old one, its tags included.
-        if (await this.#store.move(from, to, { change: () => data, ttl, tags: [] })) mark(session);
-      });
-    });
+  override async regenerate(request: Request, _callback?: Callback): Promise<void> {
+    const from = request.sessionID;
+    this.generate(request);
+    const { sessionID: to, session } = request;
+    const data = dataOf(session);
+    // The new session has nothing of the old one, its tags included.
+    const options = { change: () => data, ttl: ttlOf(data.cookie, this.#ttl), tags: [] };
+    if (await this.#store.move(from, to, options)) mark(session);
   }
 
-  ids(callback?: Callback<string[]>): Promise<string[]> {
-    return settle(callback, () => this.#store.keys());
+  async ids(_callback?: Callback<string[]>): Promise<string[]> {
+    return this.#store.keys();
   }
 
-  override length(callback?: Callback<number>): Promise<number> {
-    return settle(callback, () => this.#store.count());
+  override async length(_callback?: Callback<number>): Promise<number> {
+    return this.#store.count();
   }
 
   /** All sessions, each with its `id`. */
-  override all(callback?: Callback<(SessionData & { id: string })[]>): Promise<(SessionData & { id: string })[]> {
-    return settle(callback, async () => {
-      const sessions = [];
-      for await (const [id, data] of this.#store.entries()) sessions.push({ ...data, id });
-      return sessions;
-    });
+  override async all(_callback?: Callback<Listed[]>): Promise<Listed[]> {
+    const sessions = [];
+    for await (const [id, data] of this.#store.entries()) sessions.push({ ...data, id });
+    return sessions;
   }
 
-  override clear(callback?: Callback): Promise<void> {
-    return settle(callback, async () => void (await this.#store.clear()));
+  override async clear(_callback?: Callback): Promise<void> {
+    await this.#store.clear();
   }
-
-  /** Writes a record that lives as long as its cookie; once that is over, deletes it. */
-  async #within({ cookie }: Pick<SessionData, 'cookie'>, id: string, write: (ttl: number | null) => Promise<unknown>) {
-    const ttl = cookie.expires ? new Date(cookie.expires).getTime() - Date.now() : this.#ttl;
-    await (ttl !== null && ttl <= 0 ? this.#store.delete(id) : write(ttl));
-  }
-}
-
-/** With a callback, it hears of the end; whoever gave none has the promise. */
-function settle<T>(callback: Callback<T> | undefined, work: () => Promise<T>): Promise<T> {
-  const result = work();
-  if (callback) callbackify(() => result)(callback);
-  return result;
 }

@@ -1,4 +1,5 @@
 import type { Cookie, SessionData } from 'express-session';
+import { atLeastOneMs } from '../redis-cache.duration.js';
 
 /** What is stored of a session: as in JSON, neither functions nor properties that are undefined. */
 export function dataOf(session: SessionData): SessionData {
@@ -9,6 +10,14 @@ export function dataOf(session: SessionData): SessionData {
 function storable(fields: object): object {
   const isStored = ([, value]: [string, unknown]) => value !== undefined && typeof value !== 'function';
   return Object.fromEntries(Object.entries(fields).filter(isStored));
+}
+
+/**
+ * The ms that the record of a session lives: as long as its cookie, or the `usual` ttl if the cookie has no end. A ttl and not the
+ * moment, since the clock that the cookie is made by may differ from that of Redis.
+ */
+export function ttlOf({ expires }: Pick<Cookie, 'expires'>, usual: number | null): number | null {
+  return expires ? atLeastOneMs(new Date(expires).getTime() - Date.now()) : usual;
 }
 
 const MARK = '~loaded';

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { atLeastOneMs } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { entryAt, placeOf, prefixOf, storedAt } from './places.js';
 
@@ -37,9 +38,9 @@ export class RedisCacheKeyvAdapter extends EventEmitter {
   }
 
   async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
-    const places = this.#places(keys);
+    const places = keys.map(this.#place);
     const found = await this.#store.getMany(places);
-    return found.map((stored, i) => entryAt(places[i] ?? '', stored, '')[1] as Value | undefined);
+    return places.map((place, i) => entryAt(place, found[i], '')[1] as Value | undefined);
   }
 
   async set(key: string, value: unknown, ttl?: number): Promise<void> {
@@ -47,15 +48,10 @@ export class RedisCacheKeyvAdapter extends EventEmitter {
   }
 
   async setMany(entries: { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void> {
-    const places = this.#places(entries.map(({ key }) => key));
-    const records = entries.map(({ key, value, ttl }, i) => {
-      const place = places[i] ?? '';
-      // Keyv takes a ttl in the past for one that is over.
-      return [
-        place,
-        storedAt(place, key, value),
-        ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) },
-      ] as const;
+    const records = entries.map(({ key, value, ttl }) => {
+      const place = this.#place(key);
+      const options = ttl === undefined ? {} : { ttl: atLeastOneMs(ttl) };
+      return [place, storedAt(place, key, value), options] as const;
     });
     await this.#store.putMany(records);
   }
@@ -66,7 +62,7 @@ export class RedisCacheKeyvAdapter extends EventEmitter {
 
   /** `true`: at least one of them was there. */
   async deleteMany(keys: string[]): Promise<boolean> {
-    return (await this.#store.deleteMany(this.#places(keys))) > 0;
+    return (await this.#store.deleteMany(keys.map(this.#place))) > 0;
   }
 
   async has(key: string): Promise<boolean> {
@@ -74,7 +70,7 @@ export class RedisCacheKeyvAdapter extends EventEmitter {
   }
 
   async hasMany(keys: string[]): Promise<boolean[]> {
-    return Promise.all(this.#places(keys).map((place) => this.#store.has(place)));
+    return Promise.all(keys.map((key) => this.#store.has(this.#place(key))));
   }
 
   async clear(): Promise<void> {
@@ -90,7 +86,5 @@ export class RedisCacheKeyvAdapter extends EventEmitter {
   }
 
   /** Keyv 5 prefixes keys as well, unless `useKeyPrefix` is off. An adapter cannot tell such keys from others, so they have two prefixes. */
-  #places(keys: string[]): string[] {
-    return keys.map((key) => placeOf(prefixOf(this.namespace), key));
-  }
+  readonly #place = (key: string): string => placeOf(prefixOf(this.namespace), key);
 }

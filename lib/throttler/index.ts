@@ -1,4 +1,5 @@
 import type { ThrottlerStorage } from '@nestjs/throttler';
+import { atLeastOneMs } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 
 /** What `@nestjs/throttler` is told of a hit; times are in seconds, rounded up. */
@@ -31,10 +32,10 @@ export class RedisCacheThrottlerStorage implements ThrottlerStorage {
   async increment(key: string, ttl: number, limit: number, blockDuration: number, throttlerName: string): Promise<Hit> {
     if (limit < 1) return refused(1, ttl, blockDuration || ttl); // nothing is ever allowed, so there is nothing to count
     const hit = await this.#store.increment(`${throttlerName}:${key}`, {
-      ttl: atLeastOne(ttl),
+      ttl: atLeastOneMs(ttl),
       ...(limit <= Number.MAX_SAFE_INTEGER && {
         limit: Math.floor(limit),
-        ...(blockDuration > 0 && { block: { first: atLeastOne(blockDuration) } }),
+        ...(blockDuration > 0 && { block: { first: atLeastOneMs(blockDuration) } }),
       }),
     });
     const left = hit.ttl ?? 0;
@@ -49,8 +50,4 @@ function refused(totalHits: number, left: number, blocked: number): Hit {
 
 function seconds(ms: number): number {
   return Math.ceil(ms / 1000);
-}
-
-function atLeastOne(ms: number): number {
-  return Math.max(1, Math.ceil(ms));
 }

@@ -33,6 +33,10 @@ const LONGEST_FILE = 300;
 /** Of `connection/` and `ioredis/` together, in lines: all that stands between the backend and a socket is to be read in one sitting. */
 const CONNECTING = 2600;
 
+/** Of the entry point of an adapter, in lines without comments and blank ones: about 60, so that a user reads what stands between a peer and the store. */
+const LONGEST_ADAPTER = 66;
+const ADAPTERS = ['better-auth', 'express-session', 'keyv', 'throttler'];
+
 /** Optional peers, with the entry points that they are for. */
 const OPTIONAL_PEERS: Readonly<Record<string, string>> = {
   '@nestjs/terminus': 'health',
@@ -111,6 +115,15 @@ describe('the house', () => {
 
   it('has no file that is too long to read', () => {
     expect(lengths.filter(({ lines }) => lines > LONGEST_FILE)).toEqual([]);
+  });
+
+  it('keeps each adapter for another package short', () => {
+    const isCode = (line: string) => /\S/.test(line) && !/^\s*(\/\/|\/\*|\*[ /]|\*$)/.test(line);
+    const found = ADAPTERS.map((name) => {
+      const text = sources.find(({ path }) => path === `lib/${name}/index.ts`)?.text ?? '';
+      return { name, lines: text.split('\n').filter(isCode).length };
+    });
+    expect(found.filter(({ lines }) => lines < 10 || lines > LONGEST_ADAPTER)).toEqual([]);
   });
 
   it('exports by name, so that nothing becomes public by accident', () => {
