@@ -3,8 +3,9 @@ import { CacheArgumentError } from '../redis-cache.errors.js';
 import { assertOptions } from '../store/arguments.js';
 import { RedisCacheStore } from '../store/redis-cache.store.js';
 
-/** `connect-redis`: its records under the same keys are read, too, and rewritten when they are saved. */
+/** Options of the store for sessions. */
 export interface RedisCacheSessionStoreOptions {
+  /** `'connect-redis'`: the records of connect-redis 7 to 10 under the same keys are read as well, and rewritten when a session is saved. Default: none. */
   legacy?: 'connect-redis';
 }
 

@@ -1,5 +1,8 @@
 import type { INestApplication } from '@nestjs/common';
 import { RedisStore } from 'connect-redis';
+import RedisStore7 from 'connect-redis-7';
+import { RedisStore as RedisStore8 } from 'connect-redis-8';
+import { RedisStore as RedisStore9 } from 'connect-redis-9';
 import type { SessionData } from 'express-session';
 import { CacheCorruptError, RedisCacheStore, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 import { RedisCacheSessionStore } from 'nestjs-redis-cache-store/express-session';
@@ -52,6 +55,25 @@ describe('a rolling deploy from connect-redis', () => {
     expect((await browser.ask(next, 'post', '/visit')).body).toEqual({ visits: 1 });
     expect((await browser.ask(next, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
     expect([browser.cookie, await stage.server.cli('KEYS', '*')]).toEqual([cookie, [`sess:${id}`]]);
+  });
+
+  it.each([
+    { version: 7, OldStore: RedisStore7 },
+    { version: 8, OldStore: RedisStore8 },
+    { version: 9, OldStore: RedisStore9 },
+    { version: 10, OldStore: RedisStore },
+  ])('reads the sessions of connect-redis $version, which may have no end in Redis', async ({ OldStore }) => {
+    for (const disableTTL of [false, true]) {
+      const app = await startSessions({ url: 'memory:' }, () => new OldStore({ client, disableTTL }));
+      const visitor = new Browser();
+      await visitor.ask(app, 'post', '/login?user=ann');
+      const left = async () => Number(await stage.server.cli('PTTL', `sess:${visitor.id}`));
+      expect((await left()) < 0).toBe(disableTTL);
+      expect((await visitor.ask(next, 'post', '/visit')).body).toEqual({ visits: 1 });
+      expect((await visitor.ask(next, 'get', '/')).body).toEqual({ user: 'ann', visits: 1 });
+      expect(await left()).toBeGreaterThan(0);
+      await app.close();
+    }
   });
 
   it('leaves JSON until a session is saved or touched, and then writes a record', async () => {
