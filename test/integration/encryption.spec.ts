@@ -297,9 +297,16 @@ describe('encryption on Redis', () => {
       await store.update('canary-key', (n: number) => n + 1);
       await store.replace('canary-key', 'canary-value', { tags: ['canary-tag'] });
       await store.touch('canary-key', '2h');
+      const scope = store.scope('canary-scope');
+      await scope.put('canary-key', 1, { tags: ['canary-tag'] });
+      await scope.increment('canary-key');
       const seen = await allThatLies();
       expect(seen.match(/^session:[\w-]{32}$/gm)).toHaveLength(21);
       expect(seen.match(/^session#[\w-]{32}$/gm)).toHaveLength(2);
+      // What lies in a scope begins with the hash of its name, so that a walk over it has a prefix.
+      const inScope = seen.match(/^session[:#+][\w-]{32}:[\w-]{32}$/gm) ?? [];
+      expect(inScope).toHaveLength(3);
+      expect(new Set(inScope.map((key) => key.slice('session:'.length, -32)))).toHaveProperty('size', 1);
       expect(seen).not.toContain('canary');
     });
 

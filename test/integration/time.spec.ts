@@ -34,7 +34,11 @@ describe('maxAge, whatever Redis is told about a key', () => {
     ['getMany', async (s) => (await s.getMany(['key']))[0]],
     ['entries', async (s) => (await allOf(s.entries()))[0]],
     ['entries with a tag', async (s) => (await allOf(s.entries({ tag: 'user:42' })))[0]],
+    ['records', async (s) => (await allOf(s.records()))[0]],
+    ['inspect', (s) => s.inspect('key')],
     ['update', (s) => s.update('key', () => 2)],
+    ['deleteIf', async (s) => (await s.deleteIf('key', () => true)) || undefined],
+    ['move', (s) => s.move('key', 'new')],
     ['take', (s) => s.take('key')],
   ];
 
