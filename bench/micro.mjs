@@ -1,5 +1,5 @@
 // What each micro-optimisation of lib/ buys by itself: the same build with and without it, in two processes whose rounds alternate.
-// `npm run build && node bench/micro.mjs`. What does not save 10% of a whole call goes.
+// `npm run build && node bench/micro.mjs [part of a name]`. What does not save 10% of a whole call goes.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -38,7 +38,42 @@ const PARTS = {
     }\n`,
 };
 
+const ABSENT = {
+  file: 'backend/absent-keys.js',
+  code: /    among\(keys\) \{[\s\S]*?\n    \}\n/,
+  plain: `    among() {
+        return [];
+    }\n`,
+};
+
+const NONCES = {
+  file: 'record/nonces.js',
+  code: /    next\(\) \{[\s\S]*?\n    \}\n/,
+  plain: `    next() {
+        return randomBytes(NONCE_BYTES);
+    }\n`,
+};
+
+const WALL_CLOCK = {
+  file: 'store/coarse-wall-clock.js',
+  code: /    at\(moment\) \{[\s\S]*?\n    \}\n/,
+  plain: `    at() {
+        return wallNow();
+    }\n`,
+};
+
+const STRINGS = {
+  file: 'ioredis/workarounds/string-speed.js',
+  code: /export function quickenStrings[\s\S]*/,
+  plain: 'export function quickenStrings() {}',
+};
+
 const TRICKS = {
+  'absent keys that are asked for at once, by one caller (backend/absent-keys.ts)': { ...ABSENT, round: 'absent' },
+  'absent keys that are asked for at once, by many callers (backend/absent-keys.ts)': { ...ABSENT, round: 'allAbsent' },
+  'nonces drawn in bulk (record/nonces.ts)': { ...NONCES, round: 'sealed' },
+  'a wall clock that is read once in a ms (store/coarse-wall-clock.ts)': { ...WALL_CLOCK, round: 'hits' },
+  'strings that are made fast again (ioredis/workarounds/string-speed.ts)': { ...STRINGS, round: 'puts' },
   'decoding without an async function (store/reads.ts)': { ...DECODE, round: 'callers' },
   'reads that leave in parts (backend/read-batcher.ts)': { ...PARTS, round: 'callers' },
   'get without an async function, from Redis (store/reads.ts)': { ...GET, round: 'gets' },
@@ -52,8 +87,10 @@ async function compare() {
   const port = await freePort();
   const server = spawnGuarded(findRedisServer().path, ['--port', String(port), '--save', '']);
   const home = `${ROOT}.build/micro`;
+  const [wanted = ''] = process.argv.slice(2);
   try {
     for (const [name, { file, code, plain, round }] of Object.entries(TRICKS)) {
+      if (!name.includes(wanted)) continue;
       rmSync(home, { recursive: true, force: true });
       cpSync(`${ROOT}dist`, home, { recursive: true });
       const source = readFileSync(`${home}/${file}`, 'utf8');
@@ -91,10 +128,13 @@ async function work(build, url) {
   const { getCacheStoreToken, RedisCacheModule, RedisCacheStore } = await import(build);
   const root = RedisCacheModule.forRoot({ url, namespace: 'micro', ttl: '30m', timeout: '10s' });
   const feature = RedisCacheModule.forFeature({ namespace: 'micro', name: 'near', ttl: '30m', nearCache: true });
+  const encryption = { keys: [Buffer.alloc(32, 1)] };
+  const encrypted = RedisCacheModule.forFeature({ namespace: 'sealed', name: 'sealed', ttl: '30m', encryption });
   class AppModule {}
-  Module({ imports: [root, feature] })(AppModule);
+  Module({ imports: [root, feature, encrypted] })(AppModule);
   const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
-  const [store, near] = [app.get(RedisCacheStore), app.get(getCacheStoreToken('near'))];
+  const [near, sealed] = ['near', 'sealed'].map((name) => app.get(getCacheStoreToken(name)));
+  const store = app.get(RedisCacheStore);
   const values = Array.from({ length: 1000 }, (_, i) => [sessionId(i), session(i)]);
   await store.putMany(values);
   const hundred = (call) => Promise.all(Array.from({ length: 100 }, (_, i) => call(...values[i])));
@@ -107,6 +147,18 @@ async function work(build, url) {
         for (let i = first; i < 4096; i += 64) await store.get(values[i % 1000][0]);
       };
       await Promise.all(Array.from({ length: 64 }, (_, i) => caller(i)));
+    },
+    puts: async () => {
+      for (let i = 0; i < 20; i++) await hundred((key, value) => store.put(key, value));
+    },
+    sealed: async () => {
+      for (let i = 0; i < 20; i++) await hundred((key, value) => sealed.put(key, value));
+    },
+    absent: async () => {
+      for (let i = 0; i < 400; i++) await store.get(`absent ${i}`);
+    },
+    allAbsent: async () => {
+      for (let i = 0; i < 40; i++) await hundred((key) => store.get(`absent ${key}`));
     },
     hits: async () => {
       for (let i = 0; i < 40_000; i++) await near.get(values[i % 1000][0]);

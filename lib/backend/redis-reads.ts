@@ -1,21 +1,21 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { Call, RedisCommand, RedisReply } from '../connection/call.js';
+import { AbsentKeys } from './absent-keys.js';
 import type { Coverage, Keepable } from './cache-backend.js';
 import type { Fetched } from './read-batcher.js';
-import { namespaceOf, type RecordSizes } from './record-sizes.js';
+import type { RecordSizes } from './record-sizes.js';
 import { chunks } from './writes-in-parts.js';
 
 /**
  * How the bytes under keys are asked for.
  *
  * GETRANGE is as fast as GET and sends no more than is allowed, but says '' of a key that is not there; MGET says null also of
- * a key of another type. So what they do not find is looked at again before it is called absent: of a store whose last read
- * found nothing, as with a deny-list, at once and in the same packet, else in a second round trip.
+ * a key of another type. So what they do not find is looked at again before it is called absent: in a second round trip, or, of
+ * keys that are likely to be absent, in the same packet.
  */
 export class RedisReads {
   private readonly lastByte: string;
-  /** The namespaces whose last read found nothing. */
-  private readonly sparse = new Set<string>();
+  private readonly absent = new AbsentKeys();
 
   /** A value larger than `maxBytes` is cut off one byte later where it can be, instead of being sent to us whole. */
   constructor(
@@ -33,7 +33,7 @@ export class RedisReads {
     const fetched: Fetched[] = [];
     for (const some of chunks(keys, most)) {
       const [key = ''] = some;
-      const doubtful = this.sparse.size > 0 ? some.filter((each) => this.sparse.has(namespaceOf(each))) : [];
+      const doubtful = this.absent.among(some);
       // Sent from here, so that the way of a read to the socket is short.
       const reply = this.connection.send(some.length === 1 ? this.range(key) : ['mget', ...some], call);
       const isThere = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
@@ -93,9 +93,9 @@ export class RedisReads {
     const found = (replies as readonly RedisReply[]).map(filled);
     keys.forEach((key, i) => this.sizes.see(key, found[i]?.length ?? 0));
     if (doubtful.length === 0 && !found.includes(undefined)) return found;
-    keys.forEach((key, i) => this.learn(key, found[i]));
-    const absent = new Set(count === 0 ? doubtful : []);
-    const missing = keys.filter((key, i) => found[i] === undefined && !absent.has(key));
+    keys.forEach((key, i) => this.absent.learn(key, found[i] === undefined));
+    const known = new Set(count === 0 ? doubtful : []);
+    const missing = keys.filter((key, i) => found[i] === undefined && !known.has(key));
     if (missing.length === 0 || (await this.count(missing, deadline)) === 0) return found;
     // One of them is of another type, which is no fault of the others.
     return found.map((bytes, i) => bytes ?? this.fetchWhole(keys[i] ?? '', deadline));
@@ -108,7 +108,8 @@ export class RedisReads {
     deadline: number,
   ): Promise<Buffer | undefined> {
     const read = (range: RedisReply, count?: RedisReply) => {
-      const bytes = this.learn(key, filled(range));
+      const bytes = filled(range);
+      this.absent.learn(key, bytes === undefined);
       this.sizes.see(key, bytes?.length ?? 0);
       return bytes ?? (count === 0 ? undefined : this.fetchWhole(key, deadline));
     };
@@ -125,12 +126,6 @@ export class RedisReads {
 
   private count(keys: readonly string[], deadline: number): Promise<RedisReply> {
     return this.read(['exists', ...keys], deadline);
-  }
-
-  private learn(key: string, bytes: Buffer | undefined): Buffer | undefined {
-    if (bytes === undefined) this.sparse.add(namespaceOf(key));
-    else if (this.sparse.size > 0) this.sparse.delete(namespaceOf(key));
-    return bytes;
   }
 
   private read(command: RedisCommand, deadline: number): Promise<RedisReply> {

@@ -1,7 +1,8 @@
-import { createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { KeyRing } from './key-ring.js';
+import { Nonces } from './nonces.js';
 import { NONCE_BYTES, TAG_BYTES, XaesKey } from './xaes.js';
 
 const KEY_BYTES = 32;
@@ -25,10 +26,9 @@ export class RecordCipher {
   readonly #ring: KeyRing;
   readonly #namespace: string;
   readonly #hashKey: KeyObject;
+  readonly #nonces = new Nonces();
   #derivedFrom: readonly Buffer[] = [];
   #derived: readonly SubKey[] = [];
-  #nonces = Buffer.alloc(0);
-  #noncesUsed = 0;
 
   constructor(ring: KeyRing, namespace: string) {
     this.#ring = ring;
@@ -42,7 +42,7 @@ export class RecordCipher {
     if (!subKey) throw new TypeError('a key ring is never empty');
     const record = Buffer.allocUnsafe(head.length + plain.length + OVERHEAD);
     record.set(head);
-    const nonce = this.#nextNonce();
+    const nonce = this.#nonces.next();
     record.set(nonce, record.writeUInt32BE(subKey.id, head.length));
     subKey.key.seal(nonce, plain, associated(place, head), record, head.length + BODY);
     return record;
@@ -87,15 +87,6 @@ export class RecordCipher {
       key: new XaesKey(derive(master, 'seal', this.#namespace, KEY_BYTES)),
     }));
     return this.#derived;
-  }
-
-  /** Random bytes, drawn in bulk, since every draw costs half as much as sealing. */
-  #nextNonce(): Buffer {
-    if (this.#noncesUsed === this.#nonces.length) {
-      this.#nonces = randomBytes(NONCE_BYTES * 256);
-      this.#noncesUsed = 0;
-    }
-    return this.#nonces.subarray(this.#noncesUsed, (this.#noncesUsed += NONCE_BYTES));
   }
 }
 
