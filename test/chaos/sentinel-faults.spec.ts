@@ -56,6 +56,21 @@ describe('A fault of sentinels while the master lives', () => {
     await eventually(() => app.store.put('key', 1), { timeout: 10_000 });
   }, 60_000);
 
+  it('does not keep anybody at a master that they have replaced and that goes on taking writes', async () => {
+    const old = await deployment.master();
+    // Cut off from the sentinels, it does not hear that it is a replica now.
+    await old.cli('ACL', 'SETUSER', 'default', '-replicaof', '-slaveof');
+    const heir = await deployment.failover();
+    await eventually(
+      async () => {
+        await app.store.put('written to the heir', 1);
+        expect(await heir.cli('EXISTS', 'cache:written to the heir')).toBe(1);
+      },
+      { timeout: 10_000 },
+    );
+    expect(await old.cli('ROLE')).toContain('master');
+  }, 30_000);
+
   it('is survived also by a boot, while most sentinels are frozen or gone', async () => {
     deployment.sentinels[0]?.freeze();
     await deployment.sentinels[1]?.kill9();

@@ -102,6 +102,22 @@ describe('Promises 1, 3 and 4: no call hangs, no acknowledged write is lost, all
     expect(report.outcomes['not-sent']).toBeGreaterThan(0);
   });
 
+  it('is busy with a script (BUSY), and is asked more and more rarely meanwhile', async () => {
+    await server.cli('CONFIG', 'SET', 'lua-time-limit', '10');
+    const author = server.client();
+    const report = await expectSurvived(
+      'busy with a script (BUSY)',
+      () => void author.eval('while true do end', 0).catch(() => undefined),
+      () => server.cli('SCRIPT', 'KILL'),
+    );
+    author.disconnect();
+    const [, refusals] = /errorstat_BUSY:count=(\d+)/.exec(String(await server.cli('INFO', 'errorstats'))) ?? [];
+    expect(report.outcomes['not-sent']).toBeGreaterThan(0);
+    // Four or five for each call that fails, half of which are reads: the pauses double. Without pauses there would be a hundred.
+    expect(Number(refusals)).toBeLessThan(20 * report.outcomes['not-sent']);
+    expect(report.recovery).toBeLessThan(RECOVERY);
+  });
+
   it('becomes a replica and a master again (READONLY)', async () => {
     const master = await RedisServer.start();
     try {

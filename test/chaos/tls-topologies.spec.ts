@@ -45,6 +45,7 @@ async function before<T extends { stop(): Promise<void> }>(
 
 async function expectServed(options: RedisCacheModuleOptions): Promise<void> {
   app = await CacheApp.start({ ...PATIENT, ...options });
+  await app.store.clear();
   await app.store.putMany(KEYS.map((key, i) => [key, i] as const));
   expect(await app.store.getMany(KEYS)).toEqual(KEYS.map((_, i) => i));
   expect((await app.store.keys()).toSorted()).toEqual(KEYS.toSorted());
@@ -145,4 +146,47 @@ describe('Sentinel', () => {
   it('has credentials that expire renewed on the live link to the master', async () => {
     await expectRenewed(deployment.url, deployment.servers, [await deployment.master()]);
   }, 90_000);
+
+  it('has a rotated password picked up, also by the link to the next master', async () => {
+    let password = 'first';
+    for (const server of deployment.servers) {
+      await server.cli('ACL', 'SETUSER', 'app', 'reset', 'on', '>first', '~*', '&*', '+@all');
+    }
+    const credentials = () => ({ username: 'app', password });
+    const { connection, store } = (app = await CacheApp.start({ ...PATIENT, url: deployment.url, credentials }));
+    for (const server of deployment.servers) await server.cli('ACL', 'SETUSER', 'app', 'resetpass', '>second');
+    await (await deployment.master()).cli('CLIENT', 'KILL', 'USER', 'app');
+    await eventually(() => expect(connection.lastError?.message).toMatch(/WRONGPASS/), { timeout: 10_000 });
+    password = 'second';
+    await eventually(() => store.put('key', 1), { timeout: 10_000 });
+    const heir = await deployment.failover();
+    await eventually(
+      async () => {
+        await store.put('key', 2);
+        expect(await heir.cli('CLIENT', 'LIST')).toMatch(/user=app /);
+      },
+      { timeout: 15_000 },
+    );
+  }, 60_000);
+
+  it('is asked with a login and over TLS of its own, which the master is not spoken to with', async () => {
+    for (const sentinel of deployment.sentinels) {
+      await sentinel.cli('ACL', 'SETUSER', 'watcher', 'reset', 'on', '>secret', '~*', '&*', '+@all');
+    }
+    const fronts = await before(deployment.sentinels, (each) => TlsFront.start(each, certificates.trusted, 'sentinel'));
+    const seeds = [...fronts.values()].map(({ port }) => `127.0.0.1:${port}`);
+    const url = `redis-sentinel://${seeds.join(',')}/${deployment.masterName}`;
+    const sentinelTLS = { ca, servername: 'sentinel', checkServerIdentity: () => undefined };
+    const redis = { sentinelUsername: 'watcher', sentinelPassword: 'secret', sentinelTLS };
+    await expectServed({ url, redis });
+    for (const sentinel of deployment.sentinels) {
+      expect(await sentinel.cli('CLIENT', 'LIST')).toMatch(/user=watcher /);
+    }
+    expect(
+      await CacheApp.failure({ url, redis: { ...redis, sentinelPassword: 'wrong' }, startupTimeout: '5s' }),
+    ).toMatchObject({
+      name: 'CacheConfigError',
+      message: expect.stringContaining('WRONGPASS') as string,
+    });
+  }, 60_000);
 });

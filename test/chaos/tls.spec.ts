@@ -10,6 +10,7 @@ import { TcpProxy } from '../support/proxy.js';
 import { reasonOf } from '../support/reason-of.js';
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.js';
 import { TestCertificates } from '../support/tls.js';
+import { TlsFront } from '../support/tls-front.js';
 
 const TIMEOUT = 500;
 const STARTUP = 3000;
@@ -62,6 +63,16 @@ describe('TLS, logins and sockets', () => {
     it('verifies the certificate with the authority that it is given', async () => {
       const { url } = await serve({ tls: certificates.trusted, password: 'p@ss:/word' });
       await expectServed(await start({ url, redis: { tls: { ca } } }));
+    });
+
+    it('names the host of the url as the server name (SNI)', async () => {
+      const front = await TlsFront.start(await serve(), certificates.trusted);
+      try {
+        await expectServed(await start({ url: `rediss://localhost:${front.port}`, redis: { tls: { ca } } }));
+        expect(front).toMatchObject({ taken: 1, refused: 0 });
+      } finally {
+        await front.stop();
+      }
     });
 
     it('fails the boot where the authority is unknown, and says what to set', async () => {

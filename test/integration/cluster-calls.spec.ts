@@ -1,0 +1,114 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CacheApp } from '../support/cache-app.js';
+import { ClusterDeployment } from '../support/cluster.js';
+import { eventually } from '../support/eventually.js';
+import type { RedisServer } from '../support/redis-server.js';
+import { expectShort, wayToSocket } from '../support/way-to-socket.js';
+
+describe('On a Cluster', () => {
+  let cluster: ClusterDeployment;
+  beforeAll(async () => (cluster = await ClusterDeployment.start({ nodeTimeout: 10_000 })), 60_000);
+  afterAll(() => cluster?.stop());
+
+  it('a guard’s get reaches the socket through at most 7 files and 10 calls', async () => {
+    const app = await CacheApp.start({ url: cluster.url });
+    await app.store.put('key', 1);
+    expectShort(await wayToSocket('cache:key', () => app.store.get('key')));
+    await app.close();
+  });
+
+  it('nodes are asked who has which slots at each heartbeat, over the connections that there are', async () => {
+    const app = await CacheApp.start({ url: cluster.url, heartbeat: 100 });
+    const masters = await cluster.masters();
+    const countOf = async (pattern: RegExp) => {
+      const infos = await Promise.all(masters.map((node) => node.cli('INFO', 'all')));
+      return infos.reduce<number>((sum, info) => sum + Number(pattern.exec(String(info))?.[1] ?? 0), 0);
+    };
+    const answers = () => countOf(/cmdstat_cluster(?:\|slots)?:calls=(\d+)/);
+    const connections = () => countOf(/total_connections_received:(\d+)/);
+    const [answersBefore, connectionsBefore] = [await answers(), await connections()];
+    await eventually(async () => expect(await answers()).toBeGreaterThan(answersBefore + 5));
+    expect(await connections()).toBe(connectionsBefore);
+    await app.close();
+  });
+
+  describe('a call', () => {
+    let app: CacheApp;
+    let owner: RedisServer;
+    let other: RedisServer;
+    let slot: number;
+    beforeEach(async () => {
+      app = await CacheApp.start({ url: cluster.url, timeout: '20s' });
+      await app.store.putMany([1, 2].map((value) => [`{x}${value}`, value]));
+      owner = await cluster.ownerOf('cache:{x}1');
+      other = (await cluster.masters()).find((master) => master !== owner) ?? owner;
+      slot = await cluster.slotOf('cache:{x}1');
+      await Promise.all(cluster.nodes.map((node) => node.cli('CONFIG', 'RESETSTAT')));
+    });
+    afterEach(() => app.close());
+
+    /** How often servers have refused a command with this code. */
+    const refusals = async (code: string) => {
+      const stats = await Promise.all([owner, other].map((node) => node.cli('INFO', 'errorstats')));
+      return stats.reduce<number>(
+        (sum, each) => sum + Number(new RegExp(`_${code}:count=(\\d+)`).exec(String(each))?.[1] ?? 0),
+        0,
+      );
+    };
+    const expectRefused = (code: string) => eventually(async () => expect(await refusals(code)).toBeGreaterThan(0));
+
+    it('waits until its keys are in one place again (TRYAGAIN)', async () => {
+      const [from, to] = await Promise.all([owner, other].map((node) => node.cli('CLUSTER', 'MYID')));
+      await other.cli('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(from));
+      await owner.cli('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(to));
+      await owner.cli('MIGRATE', '127.0.0.1', other.port, 'cache:{x}1', 0, 5000);
+      const call = app.connection.call(false);
+      const written = app.connection.send(['mset', 'cache:{x}1', 'a', 'cache:{x}2', 'b'], call);
+      await expectRefused('TRYAGAIN');
+      await cluster.moveSlot(slot, other);
+      expect(String(await written)).toBe('OK');
+    });
+
+    it('waits until the Cluster is up again (CLUSTERDOWN)', async () => {
+      const idle = await freeSlotOf(owner, slot);
+      await owner.cli('CLUSTER', 'DELSLOTS', idle);
+      const written = app.store.put('{x}1', 'written');
+      await expectRefused('CLUSTERDOWN');
+      await owner.cli('CLUSTER', 'ADDSLOTS', idle);
+      await written;
+      expect(await app.store.get('{x}1')).toBe('written');
+    });
+
+    it('runs a script where it is sent by ASK, also on a node that does not know it yet (NOSCRIPT)', async () => {
+      await cluster.moveSlot(slot, other, async () => {
+        await other.cli('SCRIPT', 'FLUSH');
+        expect(await app.store.delete('{x}1')).toBe(true);
+        expect(await refusals('NOSCRIPT')).toBeGreaterThan(0);
+        expect(await app.store.get('{x}1')).toBeUndefined();
+      });
+    });
+  });
+
+  it('a closed connection leaves no timer behind, although it was asking who has which slots', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const app = await CacheApp.start({ url: cluster.url, timeout: 1000 });
+    await app.store.put('key', 1);
+    for (const node of cluster.nodes) node.freeze();
+    await sleep(1500); // it asks every second
+    const closed = app.close();
+    await sleep(100);
+    for (const node of cluster.nodes) node.thaw();
+    await closed;
+    await eventually(() => expect(timers()).toBeLessThanOrEqual(before));
+    await sleep(1500);
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+});
+
+/** A slot of a master other than the given one. */
+async function freeSlotOf(master: RedisServer, slot: number): Promise<number> {
+  const ranges = (await master.cli('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
+  const [from = 0, to = 0] = ranges.find(([, , [, port]]) => port === master.port) ?? [];
+  return from === slot ? to : from;
+}
