@@ -1,5 +1,6 @@
 // oxlint-disable typescript/no-misused-promises -- the types of express-session give nothing; connect-redis gives promises, as this does
 import type { Session, SessionData } from 'express-session';
+import { assertInstalled } from '../missing-peer.js';
 import { RedisCacheStore } from '../store/redis-cache.store.js';
 import { takesCallbacks } from './callbacks.js';
 import type { Callback } from './callbacks.js';
@@ -13,9 +14,7 @@ export type { RedisCacheSessionStoreOptions } from './connect-redis.js';
 type Request = Parameters<Store['createSession']>[0];
 type Listed = SessionData & { id: string };
 
-if (!isInstalled) {
-  throw new Error('nestjs-redis-cache-store/express-session needs express-session; run: npm install express-session');
-}
+assertInstalled(isInstalled, 'express-session', 'express-session');
 
 /**
  * A store for express-session and `@fastify/session` (which needs express-session installed beside it). Methods give a promise, and

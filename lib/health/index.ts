@@ -1,14 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { HealthIndicatorService } from '@nestjs/terminus';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
 import type { RedisConnection } from '../connection/redis-connection.js';
 import { CacheConfigError } from '../redis-cache.errors.js';
 import { getRedisConnectionToken } from '../redis-cache.tokens.js';
 
 /**
- * A Terminus indicator: up while Redis answers a PING, down with the reason otherwise. Needs `@nestjs/terminus`; provide it in the module of your
- * health controller.
+ * A Terminus indicator: up while Redis answers a PING, down with the reason otherwise. Provide it in the module of your health controller, which imports
+ * `TerminusModule` of `@nestjs/terminus`.
  *
  * @example
  * ```ts
@@ -23,10 +22,7 @@ import { getRedisConnectionToken } from '../redis-cache.tokens.js';
  */
 @Injectable()
 export class RedisCacheHealthIndicator {
-  constructor(
-    @Inject(ModuleRef) private readonly modules: ModuleRef,
-    @Inject(HealthIndicatorService) private readonly indicators: HealthIndicatorService,
-  ) {}
+  constructor(@Inject(ModuleRef) private readonly modules: ModuleRef) {}
 
   /**
    * Asks one connection for a sign of life, within the module's `timeout`.
@@ -45,14 +41,17 @@ export class RedisCacheHealthIndicator {
   ): Promise<HealthIndicatorResult<Key>> {
     const { connection: name } = options;
     const connection = this.#find(name);
-    const indicator = this.indicators.check(key);
-    const details = () => ({ ...(name !== undefined && { name }), connection: connection.status });
+    const report = (status: 'up' | 'down', more: { message?: string } = {}) => {
+      const details = { status, ...(name !== undefined && { name }), connection: connection.status, ...more };
+      const result: HealthIndicatorResult = { [key]: details };
+      return result as HealthIndicatorResult<Key>; // the compiler takes a computed key for any string
+    };
     try {
       await connection.ping();
-      return indicator.up(details());
+      return report('up');
     } catch (error) {
       const reason = connection.lastError ?? error;
-      return indicator.down({ ...details(), message: reason instanceof Error ? reason.message : 'unavailable' });
+      return report('down', { message: reason instanceof Error ? reason.message : 'unavailable' });
     }
   }
 

@@ -1,9 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ChannelListener } from 'node:diagnostics_channel';
-import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import type { Attributes, Counter, Gauge, Histogram, Span, UpDownCounter } from '@opentelemetry/api';
-import { InstrumentationBase } from '@opentelemetry/instrumentation';
 import type { InstrumentationConfig } from '@opentelemetry/instrumentation';
+import { assertInstalled } from '../missing-peer.js';
 import { now } from '../redis-cache.timers.js';
 import { CALLS, CONNECTIONS, NEAR_CACHES, SESSIONS } from '../redis-cache.diagnostics.js';
 import type {
@@ -14,6 +13,9 @@ import type {
   CacheSessionMessage,
 } from '../redis-cache.diagnostics.js';
 import { ATTRIBUTES, DURATION_BUCKETS, METRICS, SCOPE } from './names.js';
+import { InstrumentationBase, isInstalled, SpanKind, SpanStatusCode } from './peers.cjs';
+
+assertInstalled(isInstalled, 'opentelemetry', '@opentelemetry/api', '@opentelemetry/instrumentation');
 
 interface Instruments {
   readonly duration: Histogram;

@@ -41,6 +41,8 @@ const ADAPTERS = ['better-auth', 'express-session', 'keyv', 'throttler'];
 const OPTIONAL_PEERS: Readonly<Record<string, string>> = {
   '@nestjs/terminus': 'health',
   '@nestjs/throttler': 'throttler',
+  '@opentelemetry/api': 'opentelemetry',
+  '@opentelemetry/instrumentation': 'opentelemetry',
   'better-auth': 'better-auth',
   'express-session': 'express-session',
   keyv: 'keyv',

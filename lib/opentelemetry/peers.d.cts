@@ -1,0 +1,3 @@
+export { SpanKind, SpanStatusCode } from '@opentelemetry/api';
+export { InstrumentationBase } from '@opentelemetry/instrumentation';
+export declare const isInstalled: boolean;
