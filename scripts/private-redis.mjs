@@ -30,7 +30,16 @@ export async function startPrivateRedis(dir) {
 
   const log = join(dir, 'redis.log');
   const port = await freePort();
-  const settings = { bind: '127.0.0.1', port, dir, appendonly: 'yes', save: '', daemonize: 'no', logfile: log };
+  const settings = {
+    bind: '127.0.0.1',
+    port,
+    dir,
+    appendonly: 'yes',
+    save: '',
+    daemonize: 'no',
+    logfile: log,
+    'lazyfree-lazy-expire': 'yes',
+  };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const server = spawnGuarded(found.path, args, { signal: 'TERM' });
   const ended = once(server, 'exit').catch(() => {});

@@ -11,39 +11,34 @@ const OLDEST = 6.2;
  * @param keepsForever - whether a store keeps records without a ttl
  */
 export async function checkServer(connection: RedisConnection, keepsForever: boolean): Promise<readonly string[]> {
-  const ask = async (...command: RedisCommand): Promise<string> => {
+  const ask = async (...command: RedisCommand): Promise<string | undefined> => {
     // Never again: some servers answer by closing the connection.
-    const reply = await connection.send(command, connection.call(false));
-    return String(Array.isArray(reply) ? reply.at(-1) : reply);
+    const reply = await connection.send(command, connection.call(false)).catch(() => undefined);
+    return reply === undefined ? undefined : String(Array.isArray(reply) ? reply.at(-1) : reply);
   };
-  const info = await ask('info').catch(() => '');
+  const info = (await ask('info')) ?? '';
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
-  const warnings: string[] = [];
-  const version = field('redis_version');
-  // Valkey tells the Redis version that it is compatible with here, too.
-  if (Number.parseFloat(version ?? '') < OLDEST) {
-    warnings.push(`Redis ${version} is older than ${OLDEST}, which this package needs: take() and tags will fail`);
-  }
-  if (field('role') === 'slave') {
-    warnings.push('the server is a replica: writes will be refused (READONLY), and reads may be out of date');
-  }
-  if (field('cluster_enabled') === '1' && !connection.isCluster) {
-    warnings.push(
-      'the server is a node of a Redis Cluster: use redis-cluster:// in the url, or calls for other nodes fail',
-    );
-  }
+  const version = field('redis_version'); // Valkey tells the Redis version that it is compatible with here, too.
   const policy = field('maxmemory_policy') ?? 'noeviction';
-  if (policy !== 'noeviction' && Number(field('maxmemory')) > 0) {
-    warnings.push(
-      `maxmemory-policy ${policy} drops ${policy.startsWith('allkeys-') ? 'any record' : 'records that expire'} ` +
-        '(sessions, deny-lists) when memory is full, and the index of a tag before the records in it, which deleteByTag ' +
-        'then misses: use noeviction, or delete by tag with { thorough: true }',
-    );
-  }
-  if (keepsForever && field('aof_enabled') === '0' && (await ask('config', 'GET', 'save').catch(() => '?')) === '') {
-    warnings.push(
+  const victims = policy.startsWith('allkeys-') ? 'any record' : 'records that expire';
+  const lazily = await ask('config', 'GET', 'lazyfree-lazy-expire');
+  const mayLose = keepsForever && field('aof_enabled') === '0' && lazily !== undefined;
+  return [
+    Number.parseFloat(version ?? '') < OLDEST &&
+      `Redis ${version} is older than ${OLDEST}, which this package needs: take() and tags will fail`,
+    field('role') === 'slave' &&
+      'the server is a replica: writes will be refused (READONLY), and reads may be out of date',
+    field('cluster_enabled') === '1' &&
+      !connection.isCluster &&
+      'the server is a node of a Redis Cluster: use redis-cluster:// in the url, or calls for other nodes fail',
+    policy !== 'noeviction' &&
+      Number(field('maxmemory')) > 0 &&
+      `maxmemory-policy ${policy} drops ${victims} (sessions, deny-lists) when memory is full, and the index of a tag before ` +
+        'the records in it, which deleteByTag then misses: use noeviction, or delete by tag with { thorough: true }',
+    lazily === 'no' &&
+      'lazyfree-lazy-expire is "no": set it to "yes", or Redis stands still while the index of a tag with very many records expires',
+    mayLose &&
+      (await ask('config', 'GET', 'save')) === '' &&
       'the server has no persistence, and a store keeps records without a ttl: a restart of Redis loses them',
-    );
-  }
-  return warnings;
+  ].filter((warning) => warning !== false);
 }

@@ -73,6 +73,11 @@ describe('At boot the module warns', () => {
     expect(await warningsOf({}, server)).toEqual([]);
   });
 
+  it('of an expiry that frees a whole index at once', async () => {
+    await server.cli('CONFIG', 'SET', 'lazyfree-lazy-expire', 'no');
+    expect(await warningsOf({ ttl: '30m' }, server)).toEqual([expect.stringContaining('lazyfree-lazy-expire')]);
+  });
+
   it('of a replica as target', async () => {
     const master = await RedisServer.start();
     try {

@@ -200,6 +200,7 @@ export class RedisServer {
       'tls-ca-cert-file': tls?.ca,
       'tls-auth-clients': tls && 'no',
       'repl-diskless-sync-delay': 0,
+      'lazyfree-lazy-expire': 'yes', // else every boot warns
       'enable-debug-command': version < 7 ? undefined : 'local', // before, it is
     };
     const file = join(this.dir, 'redis.conf');
