@@ -1,20 +1,21 @@
 // How the adapters are wired into a Nest application.
+// #region module
 import { CacheModule } from '@nestjs/cache-manager';
 import { Module } from '@nestjs/common';
 import { APP_FILTER, NestFactory } from '@nestjs/core';
 import { betterAuth } from 'better-auth';
+import { toNodeHandler } from 'better-auth/node';
 import session from 'express-session';
 import {
   CacheUnavailableFilter,
   getCacheStoreToken,
   RedisCacheModule,
-  RedisCacheStore,
+  type RedisCacheStore,
 } from 'nestjs-redis-cache-store';
 import { redisCacheSecondaryStorage } from 'nestjs-redis-cache-store/better-auth';
 import { RedisCacheSessionStore } from 'nestjs-redis-cache-store/express-session';
 import { RedisCacheKeyvAdapter } from 'nestjs-redis-cache-store/keyv';
 
-// #region module
 @Module({
   imports: [
     RedisCacheModule.forRoot({ url: process.env['REDIS_URL'] ?? 'redis://localhost:6379', ttl: '1h' }),
@@ -45,21 +46,19 @@ import { RedisCacheKeyvAdapter } from 'nestjs-redis-cache-store/keyv';
   ],
 })
 export class AppModule {}
-// #endregion module
 
-// #region session
 export async function bootstrap() {
   const app = await NestFactory.create(AppModule);
-  const store: RedisCacheStore = app.get(getCacheStoreToken('sess'));
   app.use(
     session({
-      store: new RedisCacheSessionStore(store),
+      store: new RedisCacheSessionStore(app.get(getCacheStoreToken('sess'))),
       secret: process.env['SESSION_SECRET'] ?? '',
       resave: false,
       saveUninitialized: false,
       cookie: { maxAge: 24 * 60 * 60 * 1000, httpOnly: true, sameSite: 'lax' },
     }),
   );
+  app.use('/api/auth', toNodeHandler(app.get('AUTH')));
   return app;
 }
-// #endregion session
+// #endregion module

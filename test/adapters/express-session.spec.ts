@@ -164,6 +164,13 @@ describe('the store for express-session', () => {
     expect(await sessions.length()).toBe(0);
   });
 
+  it('leaves out functions of a session at its first level, and refuses those below', async () => {
+    await sessions.set('a', data({ user: 'ann', greet: () => 'hello' }));
+    expect(await sessions.get('a')).not.toHaveProperty('greet');
+    await expect(sessions.set('a', data({ user: { greet: () => 'hello' } }))).rejects.toThrow(CacheArgumentError);
+    expect(await sessions.get('a')).toMatchObject({ user: 'ann' });
+  });
+
   it('refuses an option that it does not know', () => {
     const open = (options: object) => () => new RedisCacheSessionStore(store, options);
     expect(open({ legacy: 'connect-mongo' })).toThrow(CacheArgumentError);
@@ -207,6 +214,8 @@ describe('an application with express-session', () => {
     await instances().stage.server.kill9();
     const store = new RedisCacheSessionStore(instances().app(0).get(RedisCacheStore));
     await expect(store.get('a')).rejects.toThrow(CacheUnavailableError);
+    const { cookie } = instances().browser;
     expect(await ask('get', '/')).toMatchObject({ status: 503, retryAfter: '1' });
+    expect(instances().browser.cookie).toBe(cookie);
   });
 });

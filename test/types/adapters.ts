@@ -22,7 +22,12 @@ export async function sessions(store: RedisCacheStore): Promise<void> {
   expectType<Promise<string[]>>().toBe<ReturnType<typeof made.ids>>();
   expectType<never>().toBe<Leaks<Omit<RedisCacheSessionStore, keyof Inherited>>>();
   expectType<never>().toBe<
-    Leaks<Pick<RedisCacheSessionStore, 'get' | 'set' | 'touch' | 'destroy' | 'all' | 'clear'>>
+    Leaks<
+      Pick<
+        RedisCacheSessionStore,
+        'get' | 'set' | 'touch' | 'destroy' | 'regenerate' | 'createSession' | 'all' | 'clear'
+      >
+    >
   >();
   // @ts-expect-error there is one program whose sessions are read
   void new RedisCacheSessionStore(store, { legacy: 'connect-mongo' });

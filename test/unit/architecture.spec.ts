@@ -95,6 +95,16 @@ describe('the house', () => {
     ).toEqual([]);
   });
 
+  it('reaches nothing of an optional peer from the main entry, types included', () => {
+    const reached = new Set(['lib/index.ts']);
+    for (const path of reached) {
+      for (const { file } of sources.find((source) => source.path === path)?.imports ?? []) if (file) reached.add(file);
+    }
+    expect(reached.size).toBeGreaterThan(50);
+    const folders = [...new Set(Object.values(OPTIONAL_PEERS))];
+    expect([...reached].filter((path) => folders.some((folder) => path.startsWith(`lib/${folder}/`)))).toEqual([]);
+  });
+
   it('runs ioredis in a folder of its own only', () => {
     const isClient = ({ specifier, typeOnly }: Import) => /^ioredis(\/|$)/.test(specifier) && !typeOnly;
     expect(importsWhere(({ path }, found) => isClient(found) && floorOf(path) !== 'ioredis')).toEqual([]);

@@ -19,6 +19,7 @@ describe.each(pages())('%s', (path) => {
   it('shows TypeScript only from files that are compiled and run by the tests', () => {
     const shown = [...page.matchAll(/<!-- file: (\S+\.ts)(?:#\S+)? -->\n\n```ts\n/g)].map(([, file]) => file);
     expect(page.match(/```(ts|typescript|js|javascript)\n/g) ?? []).toHaveLength(shown.length);
+    expect(page.match(/<!-- file: \S+\.ts/g) ?? []).toHaveLength(shown.length);
     expect(shown.filter((file) => !/^(sample|test)\//.test(file ?? ''))).toEqual([]);
   });
 

@@ -1,10 +1,11 @@
 // An instance of an application that limits rates with @nestjs/throttler, in the Redis of REDIS_URL. (Jest on Node 20 cannot load
 // @nestjs/throttler, which is CommonJS and requires Nest, which is not.)
 import { Controller, Get, Module } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, NestFactory } from '@nestjs/core';
-import { minutes, Throttle, ThrottlerGuard, ThrottlerModule, ThrottlerStorageService } from '@nestjs/throttler';
-import { CacheUnavailableFilter, RedisCacheModule, RedisCacheStore } from 'nestjs-redis-cache-store';
+import { NestFactory } from '@nestjs/core';
+import { minutes, Throttle, ThrottlerStorageService } from '@nestjs/throttler';
+import { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { RedisCacheThrottlerStorage } from 'nestjs-redis-cache-store/throttler';
+import { AppModule } from '../../../sample/recipes/throttler.js';
 
 @Controller()
 class GreetingController {
@@ -20,28 +21,10 @@ class GreetingController {
   }
 }
 
-// #region module
-@Module({
-  imports: [
-    RedisCacheModule.forRoot({ url: process.env['REDIS_URL'] ?? '', namespace: 'app', ttl: '1h' }),
-    ThrottlerModule.forRootAsync({
-      inject: [RedisCacheStore],
-      useFactory: (store: RedisCacheStore) => ({
-        throttlers: [{ limit: 10, ttl: minutes(1) }],
-        storage: new RedisCacheThrottlerStorage(store.scope('throttler')),
-      }),
-    }),
-  ],
-  controllers: [GreetingController],
-  providers: [
-    { provide: APP_GUARD, useClass: ThrottlerGuard },
-    { provide: APP_FILTER, useClass: CacheUnavailableFilter },
-  ],
-})
-class AppModule {}
-// #endregion module
+@Module({ imports: [AppModule], controllers: [GreetingController] })
+class LimitedModule {}
 
-const app = await NestFactory.create(AppModule, { logger: false });
+const app = await NestFactory.create(LimitedModule, { logger: false });
 await app.listen(0);
 
 /** Where the application is. */
