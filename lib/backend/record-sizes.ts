@@ -17,17 +17,17 @@ const FADING = 0.98;
 export class RecordSizes {
   private readonly sizes = new Map<string, number>();
 
+  /** @param largest - how large a record may be, in bytes */
+  constructor(private readonly largest: number) {}
+
   /** So many of these keys should be read with one command. */
   keysAtOnce(keys: readonly string[]): number {
-    let largest = 1;
-    let last: string | undefined;
-    for (const key of keys) {
-      const namespace = namespaceOf(key);
-      if (namespace === last) continue; // as most are
-      last = namespace;
-      largest = Math.max(largest, this.sizes.get(namespace) ?? UNSEEN);
-    }
-    return Math.max(1, Math.floor(REPLY / largest));
+    return Math.max(1, Math.floor(REPLY / this.largestOf(keys, UNSEEN)));
+  }
+
+  /** So many bytes a reply with the records of these keys may have. Until one was seen, any size has to be expected. */
+  replySize(keys: readonly string[]): number {
+    return keys.length * this.largestOf(keys, this.largest);
   }
 
   /** A record under this key has so many bytes, or 0 if there is none. */
@@ -39,7 +39,19 @@ export class RecordSizes {
 
   /** A reply did not come: perhaps it was too large. */
   forget(keys: readonly string[]): void {
-    for (const key of keys) this.sizes.set(namespaceOf(key), REPLY);
+    for (const key of keys) this.sizes.set(namespaceOf(key), Math.max(REPLY, this.sizes.get(namespaceOf(key)) ?? 0));
+  }
+
+  private largestOf(keys: readonly string[], unseen: number): number {
+    let largest = 1;
+    let last: string | undefined;
+    for (const key of keys) {
+      const namespace = namespaceOf(key);
+      if (namespace === last) continue; // as most are
+      last = namespace;
+      largest = Math.max(largest, this.sizes.get(namespace) ?? unseen);
+    }
+    return largest;
   }
 }
 

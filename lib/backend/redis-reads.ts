@@ -29,10 +29,10 @@ export class RedisReads {
   /** The bytes under keys, in their order. */
   readonly fetch = (keys: readonly string[], deadline: number): readonly Fetched[] | Promise<readonly Fetched[]> => {
     const most = this.connection.isCluster ? 1 : this.sizes.keysAtOnce(keys);
-    const call = { deadline, repeatable: true };
     const fetched: Fetched[] = [];
     for (const some of chunks(keys, most)) {
       const [key = ''] = some;
+      const call = { deadline, repeatable: true, replySize: () => this.sizes.replySize(some) };
       const doubtful = this.absent.among(some);
       // Sent from here, so that the way of a read to the socket is short.
       const reply = this.connection.send(some.length === 1 ? this.range(key) : ['mget', ...some], call);
@@ -56,7 +56,7 @@ export class RedisReads {
     return chunks(keys, most).flatMap((some) => {
       const [key = ''] = some;
       const isOne = some.length === 1;
-      const read = this.readTracked(isOne ? this.range(key) : ['mget', ...some], key, deadline);
+      const read = this.readTracked(isOne ? this.range(key) : ['mget', ...some], some, deadline);
       read.catch(() => this.sizes.forget(some));
       return some.map(async (each, i) => {
         const [{ reply, coverage }, left] = await Promise.all([read, this.read(['pttl', each], deadline)]);
@@ -65,18 +65,20 @@ export class RedisReads {
         const ttl = ttlOf(left);
         if (ttl === undefined) return { bytes: undefined, ttl, coverage }; // or it has expired since
         if (bytes) return { bytes, ttl, coverage };
-        const whole = await this.readTracked(['get', each], each, deadline);
+        const whole = await this.readTracked(['get', each], [each], deadline);
         return { bytes: toBytes(whole.reply), ttl, coverage: whole.coverage };
       });
     });
   };
 
   /** @returns also under what the answer may be kept */
-  private async readTracked(words: RedisCommand, key: string, deadline: number) {
+  private async readTracked(words: RedisCommand, keys: readonly string[], deadline: number) {
+    const [key = ''] = keys;
     let coverage: Coverage | undefined;
     const prelude: Call['prelude'] = (link) =>
       void (coverage = link && this.connection.feed.track(link, key, deadline));
-    const reply = await this.connection.send(words, { deadline, repeatable: true, prelude });
+    const replySize = () => this.sizes.replySize(keys);
+    const reply = await this.connection.send(words, { deadline, repeatable: true, prelude, replySize });
     return { reply, coverage };
   }
 

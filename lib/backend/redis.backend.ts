@@ -28,7 +28,7 @@ export class RedisBackend implements CacheBackend {
   readonly get: CacheBackend['get'];
   readonly getToKeep: CacheBackend['getToKeep'];
   private readonly reads: RedisReads;
-  private readonly sizes = new RecordSizes();
+  private readonly sizes: RecordSizes;
   private readonly caller: RedisCaller;
   private readonly indexes: RedisIndexes;
 
@@ -36,6 +36,7 @@ export class RedisBackend implements CacheBackend {
     private readonly connection: RedisConnection,
     maxBytes: number = LARGEST_VALUE,
   ) {
+    this.sizes = new RecordSizes(maxBytes);
     this.reads = new RedisReads(connection, maxBytes, this.sizes);
     this.get = new ReadBatcher(this.reads.fetch, copyOf).get;
     this.getToKeep = new ReadBatcher(this.reads.fetchToKeep, (found) => ({ ...found, bytes: copyOf(found.bytes) })).get;

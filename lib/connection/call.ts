@@ -11,6 +11,8 @@ export interface Call {
   readonly deadline: number;
   /** Whether it may be sent again when its reply was lost: true of reads only. */
   readonly repeatable: boolean;
+  /** How many bytes the reply is expected to have, asked when the command is written; absent: a few. */
+  readonly replySize?: (() => number) | undefined;
   /**
    * Called directly before the command is written, each time, with the link that it goes over: what it sends there comes just
    * before. `undefined`: ASKING does, which leaves no room for anything else.

@@ -19,6 +19,7 @@ export class Exchange {
   constructor(
     readonly words: RedisCommand,
     readonly deadline: number,
+    readonly replySize?: () => number,
   ) {
     this.reply = new Promise((resolve, reject) => {
       this.resolve = resolve;

@@ -18,8 +18,8 @@ import { reset } from './socket-reset.js';
 /** So many commands leave as one packet, which Redis works on while the next is made; a command of more words is a packet by itself. */
 const PACKET = 32;
 /**
- * So many bytes may be written whose replies have not come: more than any line carries within a round trip, and all that a server
- * that is slow or frozen makes this process hold beside what callers hold. A command that is larger goes alone.
+ * So many bytes may be on their way, those of commands and those expected of their replies: more than any line carries within a round
+ * trip, and all that a slow one makes this process and Redis hold beside what callers hold. A command of more goes alone.
  */
 const WINDOW = 32 * 2 ** 20;
 /** So many commands may wait for the window to open. */
@@ -49,7 +49,7 @@ export class NodeLink {
   readonly #abort = new AbortController();
   /** What is written when the turn of the event loop is over, or when the window opens. */
   readonly #queue: Exchange[] = [];
-  /** The bytes of the commands that Redis owes us replies for, those that nobody waits for any more included. */
+  /** The bytes of the replies that Redis owes us and of their commands, those that nobody waits for any more included. */
   #owedFor = 0;
   #heardAt = now();
   #heardAtByWall = wallNow();
@@ -123,8 +123,8 @@ export class NodeLink {
    *
    * @throws CacheCommandError, CacheUnavailableError
    */
-  send(words: RedisCommand, deadline: number): Promise<RedisReply> {
-    const exchange = new Exchange(words, deadline);
+  send(words: RedisCommand, deadline: number, replySize?: () => number): Promise<RedisReply> {
+    const exchange = new Exchange(words, deadline, replySize);
     if (this.hasEnded) exchange.fail(this.#reason);
     else if (this.#queue.length === LONGEST_QUEUE) exchange.reject(timedOut('not-sent', TOO_MANY));
     else {
@@ -226,7 +226,8 @@ export class NodeLink {
   };
 
   /** Redis owes the reply to a command that was just written. */
-  #owe(exchange: Exchange, { size, promise }: PendingCommand): void {
+  #owe(exchange: Exchange, { size: written, promise }: PendingCommand): void {
+    const size = written + (exchange.replySize?.() ?? 0);
     this.#owedFor += size;
     const settle = () => {
       const isFull = this.#owedFor >= WINDOW;

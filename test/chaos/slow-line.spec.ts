@@ -75,6 +75,24 @@ describe('Over a slow line', () => {
     }
   }, 30_000);
 
+  it('no more is asked for than 32 MiB, so that Redis does not fill its memory with replies', async () => {
+    const store = await start(1500);
+    const keys = numbered(4);
+    await writer.store.putMany(keys.map((key) => [key, 'x'.repeat(2 ** 20)]));
+    await store.get('key 0');
+    let owed = 0;
+    const reads: Promise<unknown>[] = [];
+    for (let round = 0; round < 50; round++) {
+      reads.push(...keys.map((key) => store.get(key)));
+      await sleep(10);
+      const clients = String(await server.cli('CLIENT', 'LIST'));
+      owed = Math.max(owed, ...[...clients.matchAll(/ omem=(\d+) /g)].map(([, bytes]) => Number(bytes)));
+    }
+    const results = await Promise.allSettled(reads);
+    expect(fulfilled(results)).toBeGreaterThan(2);
+    expect(owed / 2 ** 20).toBeLessThan(34);
+  }, 30_000);
+
   it('a record that is far larger than all before it fails the small ones that are read with it once at most', async () => {
     const store = await start(500);
     const keys = numbered(20);
