@@ -21,15 +21,14 @@ class Load<T> {
   };
 }
 
-/** What `getOrPut` promises, over any backend. */
-export function describeLoads(name: string, open: () => Promise<Stage>): void {
-  describe(`getOrPut: ${name}`, () => {
+/** What `getOrPut` promises. */
+export function describeLoads(open: () => Promise<Stage>): void {
+  describe('getOrPut', () => {
     let stage: Stage;
     let store: RedisCacheStore;
     beforeAll(async () => (stage = await open()));
     beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     it('loads what is not there, stores it with ttl and tags, and loads nothing while it is there', async () => {
       expect(await store.getOrPut('key', () => 'loaded', { ttl: '2h', tags: ['user:42'] })).toBe('loaded');

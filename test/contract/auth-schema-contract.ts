@@ -54,13 +54,12 @@ const input: Input = { userId: 42, since: NOON };
 const output: Output = { userId: 42, role: 'guest', since: new Date(NOON) };
 const SECRET = 'hunter2';
 
-/** What `schema` and `onCorrupt` promise, over any backend. */
-export function describeSchemas(name: string, open: () => Promise<Stage>): void {
-  describe(`schema and onCorrupt: ${name}`, () => {
+/** What `schema` and `onCorrupt` promise. */
+export function describeSchemas(open: () => Promise<Stage>): void {
+  describe('schema and onCorrupt', () => {
     let stage: Stage;
     beforeAll(async () => (stage = await open()));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     it('a record that a schema makes undefined is corrupt, and not absent', async () => {
       const schema = z.number().transform((n) => (n > 1 ? n : undefined));

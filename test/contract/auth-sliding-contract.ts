@@ -4,13 +4,12 @@ import { expectTtl, HOUR, MINUTE } from './auth-contract.js';
 
 const SECONDS = 1000;
 
-/** What `sliding` and `maxAge` promise, over any backend. */
-export function describeSliding(name: string, open: () => Promise<Stage>): void {
-  describe(`sliding and maxAge: ${name}`, () => {
+/** What `sliding` and `maxAge` promise. */
+export function describeSliding(open: () => Promise<Stage>): void {
+  describe('sliding and maxAge', () => {
     let stage: Stage;
     beforeAll(async () => (stage = await open()));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     it('a successful get gives the record its full ttl again', async () => {
       const store = await stage.open({ ttl: '1h', sliding: true });

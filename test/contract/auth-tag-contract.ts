@@ -6,15 +6,14 @@ import { HOUR, hundred, MINUTE } from './auth-contract.js';
 const TAG = 'user:42';
 const tags = [TAG];
 
-/** What tags promise, over any backend. */
-export function describeTags(name: string, open: () => Promise<Stage>): void {
-  describe(`tags: ${name}`, () => {
+/** What tags promise. */
+export function describeTags(open: () => Promise<Stage>): void {
+  describe('tags', () => {
     let stage: Stage;
     let store: RedisCacheStore;
-    beforeAll(async () => (stage = await open()), 60_000);
+    beforeAll(async () => (stage = await open()));
     beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     it('every writing method takes tags', async () => {
       await store.put('put', 1, { tags });

@@ -5,15 +5,14 @@ import { HOUR, hundred, MINUTE } from './auth-contract.js';
 /** How much of a ttl a slow machine may use up between two calls of a test. */
 const SLACK = 30_000;
 
-/** What a store promises of its counters, over any backend. */
-export function describeCounters(name: string, open: () => Promise<Stage>): void {
-  describe(`counters: ${name}`, () => {
+/** What a store promises of its counters. */
+export function describeCounters(open: () => Promise<Stage>): void {
+  describe('counters', () => {
     let stage: Stage;
     let store: RedisCacheStore;
     beforeAll(async () => (stage = await open()));
     beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     /** A ttl or a pause that began just now. */
     const about = (ms: number): unknown => ({

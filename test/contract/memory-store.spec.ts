@@ -1,4 +1,4 @@
 import { Stage } from '../support/stage.js';
-import { describeStore } from './store-contract.js';
+import { describeWholeContract } from './whole-contract.js';
 
-describeStore('memory:', () => Stage.memory());
+describeWholeContract('memory:', () => Stage.memory());

@@ -2,15 +2,14 @@ import { CacheArgumentError, type RedisCacheStore } from 'nestjs-redis-cache-sto
 import type { Stage } from '../support/stage.js';
 import { expectTtl, HOUR, MINUTE } from './auth-contract.js';
 
-/** What the options of a writing call mean, over any backend. */
-export function describePutOptions(name: string, open: () => Promise<Stage>): void {
-  describe(`options of writing calls: ${name}`, () => {
+/** What the options of a writing call mean. */
+export function describePutOptions(open: () => Promise<Stage>): void {
+  describe('options of writing calls', () => {
     let stage: Stage;
     let store: RedisCacheStore;
     beforeAll(async () => (stage = await open()));
     beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     describe('value and options', () => {
       type Options = { ttl?: number; tags: string[] };

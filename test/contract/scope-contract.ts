@@ -2,9 +2,9 @@ import { CacheArgumentError, type RedisCacheStore } from 'nestjs-redis-cache-sto
 import type { Stage } from '../support/stage.js';
 import { allOf } from './store-contract.js';
 
-/** What a store promises of its scopes, over any backend. */
-export function describeScopes(name: string, open: () => Promise<Stage>): void {
-  describe(`scopes: ${name}`, () => {
+/** What a store promises of its scopes. */
+export function describeScopes(open: () => Promise<Stage>): void {
+  describe('scopes', () => {
     let stage: Stage;
     let store: RedisCacheStore;
     let a: RedisCacheStore;
@@ -15,7 +15,6 @@ export function describeScopes(name: string, open: () => Promise<Stage>): void {
       [a, b] = [store.scope('a'), store.scope('b')];
     });
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     it('have keys, tags and counters of their own', async () => {
       for (const [i, each] of [store, a, b].entries()) {

@@ -17,9 +17,9 @@ export async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** What a store promises of putting, getting, listing and deleting, over any backend. */
-export function describeStore(name: string, open: () => Promise<Stage>): void {
-  describe(`RedisCacheStore: ${name}`, () => {
+/** What a store promises of putting, getting, listing and deleting. */
+export function describeStore(open: () => Promise<Stage>): void {
+  describe('RedisCacheStore', () => {
     let stage: Stage;
     let app: CacheApp;
     let store: RedisCacheStore;
@@ -41,10 +41,7 @@ export function describeStore(name: string, open: () => Promise<Stage>): void {
         await each.clear();
       }
     });
-    afterAll(async () => {
-      await app?.close();
-      await stage?.stop();
-    });
+    afterAll(() => app?.close());
 
     describe('what it was from the beginning', () => {
       it('puts, gets, deletes, and then answers undefined', async () => {

@@ -2,15 +2,14 @@ import { CacheArgumentError, CacheLimitError, type RedisCacheStore } from 'nestj
 import type { Stage } from '../support/stage.js';
 import { HOUR, MINUTE } from './auth-contract.js';
 
-/** What a store promises of limits on the records of a tag, and of what `move` leaves behind, over any backend. */
-export function describeTagLimits(name: string, open: () => Promise<Stage>): void {
-  describe(`limits of a tag: ${name}`, () => {
+/** What a store promises of limits on the records of a tag, and of what `move` leaves behind. */
+export function describeTagLimits(open: () => Promise<Stage>): void {
+  describe('limits of a tag', () => {
     let stage: Stage;
     let store: RedisCacheStore;
     beforeAll(async () => (stage = await open()));
     beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     const tag = 'user:42';
     const limited = { tags: [tag, 'other'], limit: { tag, records: 3 } };

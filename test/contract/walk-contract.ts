@@ -4,15 +4,14 @@ import type { Stage } from '../support/stage.js';
 import { HOUR, MINUTE } from './auth-contract.js';
 import { allOf } from './store-contract.js';
 
-/** What a store promises of inspecting, walking, counting and clearing, over any backend. */
-export function describeWalks(name: string, open: () => Promise<Stage>): void {
-  describe(`inspect, records, count and clear: ${name}`, () => {
+/** What a store promises of inspecting, walking, counting and clearing. */
+export function describeWalks(open: () => Promise<Stage>): void {
+  describe('inspect, records, count and clear', () => {
     let stage: Stage;
     let store: RedisCacheStore;
     beforeAll(async () => (stage = await open()));
     beforeEach(async () => (store = await stage.open({ ttl: '1h' })));
     afterEach(() => stage.clean());
-    afterAll(() => stage?.stop());
 
     /** Whether keys and tags are hashed here. */
     const isHashed = () => stage.defaults.hashKeys === true;
