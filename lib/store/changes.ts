@@ -2,7 +2,7 @@ import type { CacheBackend } from '../backend/cache-backend.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertFunction } from './arguments.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';
 import type { Rewrites } from './rewrite.js';
@@ -16,7 +16,7 @@ export class Changes {
 
   constructor(
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly tags: TagIndex,
     private readonly reads: Reads,
     private readonly writes: Writes,
@@ -39,7 +39,7 @@ export class Changes {
     change: (current: unknown) => unknown,
     options: PutOptions | undefined,
   ): Promise<Buffer | undefined> {
-    const id = this.keyspace.id(key);
+    const id = this.naming.id(key);
     assertFunction('change', change);
     const asked = this.writes.readWithoutLimit(options);
     const next = async (bytes: Buffer) => {
@@ -49,14 +49,14 @@ export class Changes {
     };
     const deadline = this.deadline();
     const rewrite = () => this.rewrites.rewrite(key, next, asked, deadline);
-    return this.queue.run(this.keyspace.recordKey(id), deadline, rewrite);
+    return this.queue.run(this.naming.recordKey(id), deadline, rewrite);
   }
 
   /** Deletes a record as `test` saw it: if it was changed meanwhile, `test` decides again. The time that takes does not count. */
   async deleteIf(key: string, test: (value: unknown) => boolean | Promise<boolean>): Promise<boolean> {
-    const id = this.keyspace.id(key);
+    const id = this.naming.id(key);
     assertFunction('test', test);
-    const recordKey = this.keyspace.recordKey(id);
+    const recordKey = this.naming.recordKey(id);
     for (let deadline = this.deadline(); ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const begun = now();

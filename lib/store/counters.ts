@@ -4,7 +4,7 @@ import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { BlockOptions, CacheCounter, CacheHit, IncrementOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 
 const INCREMENT_OPTIONS: readonly (keyof IncrementOptions)[] = ['by', 'ttl', 'limit', 'block'];
@@ -18,23 +18,23 @@ export class Counters {
   constructor(
     private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly deadline: () => number,
   ) {}
 
   async increment(key: string, options: IncrementOptions | undefined): Promise<CacheHit> {
-    const counterKey = this.keyspace.counterKey(key);
+    const counterKey = this.naming.counterKey(key);
     const hit = this.hit(options);
     const { count, ttl, allowed } = await this.backend.hit(counterKey, hit, this.deadline());
     return { count, ttl, allowed, retryAfter: allowed ? 0 : (ttl ?? Infinity) };
   }
 
   async read(key: string): Promise<CacheCounter | undefined> {
-    return this.backend.counter(this.keyspace.counterKey(key), this.deadline());
+    return this.backend.counter(this.naming.counterKey(key), this.deadline());
   }
 
   async reset(key: string): Promise<boolean> {
-    const [found] = await this.backend.delete([this.keyspace.counterKey(key)], this.deadline());
+    const [found] = await this.backend.delete([this.naming.counterKey(key)], this.deadline());
     return found !== undefined;
   }
 

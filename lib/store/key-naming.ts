@@ -34,7 +34,7 @@ export interface NameHash {
  * In a scope, ids begin with `<scope>:`, or with the hash of the scope and `:`. The full key of a record, which its store
  * sees, is `<scope>:<key>`.
  */
-export class Keyspace {
+export class KeyNaming {
   constructor(
     private readonly namespace: string,
     private readonly names?: NameHash,
@@ -42,11 +42,11 @@ export class Keyspace {
     private readonly scopeText = '',
   ) {}
 
-  /** The keyspace below a name. @throws CacheArgumentError */
-  scope(name: unknown): Keyspace {
+  /** That of the scope of a name. @throws CacheArgumentError */
+  scope(name: unknown): KeyNaming {
     if (!isNamespace(name)) throw new CacheArgumentError(`scope: must be 1 to 64 of A-Z a-z 0-9 . _ -`);
     const within = this.names ? this.names.hash('key', name) : name;
-    return new Keyspace(this.namespace, this.names, `${this.within}${within}:`, `${this.scopeText}${name}:`);
+    return new KeyNaming(this.namespace, this.names, `${this.within}${within}:`, `${this.scopeText}${name}:`);
   }
 
   /** Whether a key can be told from its id. */

@@ -1,7 +1,7 @@
 import { countMiss } from '../redis-cache.diagnostics.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { assertFunction } from './arguments.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { Reads } from './reads.js';
 import type { SingleFlight } from './single-flight.js';
 import type { Writes } from './writes.js';
@@ -9,7 +9,7 @@ import type { Writes } from './writes.js';
 /** Records that are loaded where there are none. */
 export class Loads {
   constructor(
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly reads: Reads,
     private readonly writes: Writes,
     private readonly flights: SingleFlight,
@@ -20,10 +20,10 @@ export class Loads {
   async getOrPut(key: string, load: () => unknown, options: PutOptions | undefined): Promise<unknown> {
     const asked = this.writes.read(options);
     assertFunction('load', load);
-    const id = this.keyspace.id(key);
+    const id = this.naming.id(key);
     const copy = this.reads.copy(key);
     if (copy) return copy;
-    const loaded = await this.flights.run(this.keyspace.locate(key), async (isCurrent) => {
+    const loaded = await this.flights.run(this.naming.locate(key), async (isCurrent) => {
       const found = await this.reads.read(key);
       if (found) return found.bytes;
       countMiss();

@@ -7,7 +7,7 @@ import type { MoveOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertFunction, assertOptions } from './arguments.js';
 import { ttlOf, withinAge } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import { readLimit } from './put-options.js';
 import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';
@@ -64,7 +64,7 @@ export class Moves {
   constructor(
     private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly codec: RecordCodec,
     private readonly tags: TagIndex,
     private readonly reads: Reads,
@@ -115,16 +115,16 @@ export class Moves {
       to: target,
       change,
       ttl: ttl === undefined ? undefined : ttlOf(this.settings, ttl),
-      tags: tags === undefined ? undefined : this.keyspace.tagIds(tags),
-      limit: limit === undefined ? undefined : readLimit(limit, this.keyspace, tags),
+      tags: tags === undefined ? undefined : this.naming.tagIds(tags),
+      limit: limit === undefined ? undefined : readLimit(limit, this.naming, tags),
       grace: graceTime,
       leave,
     };
   }
 
   private place(key: string): Place {
-    const id = this.keyspace.id(key);
-    return { id, recordKey: this.keyspace.recordKey(id), fullKey: this.keyspace.fullKey(key) };
+    const id = this.naming.id(key);
+    return { id, recordKey: this.naming.recordKey(id), fullKey: this.naming.fullKey(key) };
   }
 
   private async source({ id, recordKey }: Place, deadline: number): Promise<Source | undefined> {

@@ -4,7 +4,7 @@ import { CoarseWallClock } from './coarse-wall-clock.js';
 import type { CopyBudget, SizedCopy } from './copy-budget.js';
 import { budgetOf } from './copy-budget.js';
 import { tellNearCache } from '../redis-cache.diagnostics.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 
 /** A local copy of a record. Moments are of `now()`. */
@@ -151,14 +151,14 @@ export class NearCache implements LocalCopies {
 export function openNearCache(
   { nearCache, namespace, source }: StoreSettings,
   backend: CacheBackend,
-  keyspace: Keyspace,
+  naming: KeyNaming,
 ): NearCache | undefined {
   if (!nearCache) return undefined;
   const { lease, maxEntries, maxBytes } = nearCache;
   const budget = budgetOf(maxBytes);
-  const idOf = (recordKey: string) => keyspace.idOf(recordKey);
+  const idOf = (recordKey: string) => naming.idOf(recordKey);
   const near = new NearCache(lease, maxEntries, budget, idOf, (event, { size: entries }, copies) =>
     tellNearCache(() => ({ ...source, namespace, event, copies, entries, bytes: budget.bytes })),
   );
-  return backend.watch(keyspace.prefix, lease, near) ? near : undefined;
+  return backend.watch(naming.prefix, lease, near) ? near : undefined;
 }

@@ -4,7 +4,7 @@ import { RecordCodec } from '../record/codec.js';
 import { now } from '../redis-cache.timers.js';
 import { Changes } from './changes.js';
 import { Counters } from './counters.js';
-import { Keyspace } from './key-naming.js';
+import { KeyNaming } from './key-naming.js';
 import { Loads } from './loads.js';
 import { Moves } from './move.js';
 import { openNearCache } from './near-cache.js';
@@ -34,11 +34,11 @@ export class Operations {
   static open(settings: StoreSettings, backend: CacheBackend): Operations {
     const { namespace, keyRing, hashKeys } = settings;
     const cipher = keyRing && new RecordCipher(keyRing, namespace);
-    const keyspace = new Keyspace(namespace, hashKeys ? cipher : undefined);
-    const codec = new RecordCodec(settings, keyspace, cipher);
-    const near = openNearCache(settings, backend, keyspace);
-    const [tags, watches] = [new TagIndex(keyspace, backend), new Watches(settings, backend)];
-    return new Operations({ settings, backend, codec, tags, near, watches }, keyspace);
+    const naming = new KeyNaming(namespace, hashKeys ? cipher : undefined);
+    const codec = new RecordCodec(settings, naming, cipher);
+    const near = openNearCache(settings, backend, naming);
+    const [tags, watches] = [new TagIndex(naming, backend), new Watches(settings, backend)];
+    return new Operations({ settings, backend, codec, tags, near, watches }, naming);
   }
 
   readonly settings: StoreSettings;
@@ -59,49 +59,49 @@ export class Operations {
 
   private constructor(
     private readonly common: Common,
-    readonly keyspace: Keyspace,
+    readonly naming: KeyNaming,
   ) {
     const { settings, backend, codec, tags, near } = common;
     const deadline = () => now() + settings.timeout;
     this.deadline = deadline;
     this.settings = settings;
     this.backend = backend;
-    this.writes = new Writes(settings, backend, keyspace, codec, tags);
-    this.rewrites = new Rewrites(settings, backend, keyspace, codec, tags, this.writes);
-    this.reads = new Reads(settings, backend, keyspace, codec, this.rewrites, near, deadline);
-    this.changes = new Changes(backend, keyspace, tags, this.reads, this.writes, this.rewrites, deadline);
-    this.moves = new Moves(settings, backend, keyspace, codec, tags, this.reads, this.writes, deadline);
-    this.walks = new Walks(settings, backend, keyspace, codec, tags, deadline);
+    this.writes = new Writes(settings, backend, naming, codec, tags);
+    this.rewrites = new Rewrites(settings, backend, naming, codec, tags, this.writes);
+    this.reads = new Reads(settings, backend, naming, codec, this.rewrites, near, deadline);
+    this.changes = new Changes(backend, naming, tags, this.reads, this.writes, this.rewrites, deadline);
+    this.moves = new Moves(settings, backend, naming, codec, tags, this.reads, this.writes, deadline);
+    this.walks = new Walks(settings, backend, naming, codec, tags, deadline);
     const open = codec.readsPlainOnly ? undefined : async (id: string, bytes: Buffer) => this.reads.decode(id, bytes);
-    this.removal = new Removal(backend, keyspace, tags, this.walks, deadline, open);
+    this.removal = new Removal(backend, naming, tags, this.walks, deadline, open);
     this.watches = common.watches;
-    this.counters = new Counters(settings, backend, keyspace, deadline);
+    this.counters = new Counters(settings, backend, naming, deadline);
     this.flights = SingleFlight.on(backend);
-    this.loads = new Loads(keyspace, this.reads, this.writes, this.flights, deadline);
+    this.loads = new Loads(naming, this.reads, this.writes, this.flights, deadline);
   }
 
   /** Deletes records, by different keys; how many of them were there. */
   async deleteRecords(keys: readonly string[]): Promise<number> {
-    const ids = keys.map((key) => this.keyspace.id(key));
-    const recordKeys = keys.map((key) => this.keyspace.locate(key));
+    const ids = keys.map((key) => this.naming.id(key));
+    const recordKeys = keys.map((key) => this.naming.locate(key));
     return this.flights.around(recordKeys, () => this.removal.records(ids));
   }
 
   /** Carries out a deletion of records that only Redis knows: afterwards there is neither a copy nor a load of any of them. */
   aroundAll<T>(deletion: () => Promise<T>): Promise<T> {
     // Also of what others deleted before: it is not found, and its invalidations may still be on the way.
-    const { prefix } = this.keyspace;
+    const { prefix } = this.naming;
     return this.flights.aroundAll(prefix, deletion).finally(() => this.backend.forgetAll(prefix));
   }
 
   /** The same, which also reads the records of another program: they are taken for as old as the moment, with the ttl of the store. */
   reading(value: (bytes: Buffer) => unknown): Operations {
     const header = () => ({ createdAt: this.backend.now(), ttl: this.settings.ttl, tags: [] });
-    return new Operations({ ...this.common, codec: this.common.codec.reading({ value, header }) }, this.keyspace);
+    return new Operations({ ...this.common, codec: this.common.codec.reading({ value, header }) }, this.naming);
   }
 
   /** The same below a name. @throws CacheArgumentError */
   scope(name: string): Operations {
-    return new Operations(this.common, this.keyspace.scope(name));
+    return new Operations(this.common, this.naming.scope(name));
   }
 }

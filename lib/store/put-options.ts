@@ -3,7 +3,7 @@ import type { PutOptions, TagLimit } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import { ttlOf } from './expiry.js';
 import type { ExpirySettings } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { Limit } from './tag-index.js';
 
 const PUT_OPTIONS: readonly (keyof PutOptions)[] = ['ttl', 'expiresAt', 'tags', 'limit'];
@@ -28,7 +28,7 @@ const NOTHING: Given = {};
 export function readPutOptions(
   options: PutOptions | undefined,
   settings: ExpirySettings,
-  keyspace: Keyspace,
+  naming: KeyNaming,
   now: number,
 ): Given {
   if (options === undefined) return NOTHING;
@@ -42,17 +42,17 @@ export function readPutOptions(
     ...(ttl !== undefined && { ttl: ttlOf(settings, ttl) }),
     // A header has no ttl below 1 ms; the record is gone by then.
     ...(end !== undefined && { ttl: Math.max(1, end - now), end }),
-    ...(tags !== undefined && { tags: keyspace.tagIds(tags) }),
-    ...(limit !== undefined && { limit: readLimit(limit, keyspace, tags) }),
+    ...(tags !== undefined && { tags: naming.tagIds(tags) }),
+    ...(limit !== undefined && { limit: readLimit(limit, naming, tags) }),
   };
 }
 
 /** `tags`: of the record, as far as the call gives them. @throws CacheArgumentError */
-export function readLimit(limit: TagLimit, keyspace: Keyspace, tags: readonly string[] = []): Limit {
+export function readLimit(limit: TagLimit, naming: KeyNaming, tags: readonly string[] = []): Limit {
   assertOptions(limit, ['tag', 'records'], 'limit');
   const { tag, records } = limit;
   if (!tags.includes(tag)) throw new CacheArgumentError('limit: its "tag" must be one of "tags"');
-  if (Number.isSafeInteger(records) && records >= 1) return { tagId: keyspace.tagId(tag), most: records };
+  if (Number.isSafeInteger(records) && records >= 1) return { tagId: naming.tagId(tag), most: records };
   throw new CacheArgumentError('limit: its "records" must be a whole number from 1 on');
 }
 

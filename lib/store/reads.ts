@@ -7,7 +7,7 @@ import { now, wallNow } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
 import { rejecting } from './caller-stack.js';
 import { isTooOld, slideDueIn, tooOldAt, touchTtl } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { NearCache } from './near-cache.js';
 import { freezePlainData } from './plain-data.js';
 import type { Rewrites } from './rewrite.js';
@@ -23,7 +23,7 @@ export class Reads {
   constructor(
     private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly codec: RecordCodec,
     private readonly rewrites: Rewrites,
     private readonly near: NearCache | undefined,
@@ -46,7 +46,7 @@ export class Reads {
 
   /** The value of the local copy, if there is one that may be served now. */
   copy(key: string): Promise<unknown> | undefined {
-    const copy = this.near?.get(this.keyspace.isReadable ? this.keyspace.fullKey(key) : this.keyspace.id(key));
+    const copy = this.near?.get(this.naming.isReadable ? this.naming.fullKey(key) : this.naming.id(key));
     if (!copy?.bytes) return copy?.value;
     // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
     return Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))).then(
@@ -57,22 +57,22 @@ export class Reads {
 
   /** Whether there is a record, or a local copy of one. */
   async has(key: string): Promise<boolean> {
-    const id = this.keyspace.id(key);
+    const id = this.naming.id(key);
     return (
       this.near?.get(id) !== undefined ||
-      this.told(id, await this.backend.has(this.keyspace.recordKey(id), this.deadline()))
+      this.told(id, await this.backend.has(this.naming.recordKey(id), this.deadline()))
     );
   }
 
   /** The ms a record has left; `null`: for ever; `undefined`: there is none. */
   async ttl(key: string): Promise<number | null | undefined> {
-    const id = this.keyspace.id(key);
-    return this.told(id, await this.backend.ttl(this.keyspace.recordKey(id), this.deadline()));
+    const id = this.naming.id(key);
+    return this.told(id, await this.backend.ttl(this.naming.recordKey(id), this.deadline()));
   }
 
   /** The values of records, in the order of their keys. */
   async values(keys: readonly string[]): Promise<unknown[]> {
-    for (const key of keys) this.keyspace.id(key); // says what is wrong with them
+    for (const key of keys) this.naming.id(key); // says what is wrong with them
     const deadline = this.deadline();
     const read = (key: string) => this.read(key, deadline, false).then((record) => record?.value, rejecting(key));
     return Promise.all(keys.map((key) => this.copy(key) ?? read(key)));
@@ -80,10 +80,10 @@ export class Reads {
 
   /** The record, from Redis; a `sliding` store extends it when it is due, if it may, and a near cache keeps a copy. */
   read(key: string, deadline = this.deadline(), maySlide = true): Promise<Decoded | undefined> {
-    const id = this.keyspace.id(key);
+    const id = this.naming.id(key);
     if (this.near) return this.readAndKeep(this.near, id, deadline, maySlide);
     if (maySlide && this.settings.sliding) return this.readAndSlide(id, deadline);
-    const found = this.backend.get(this.keyspace.recordKey(id), deadline);
+    const found = this.backend.get(this.naming.recordKey(id), deadline);
     return found.then((bytes) => bytes && this.decode(id, bytes));
   }
 
@@ -92,9 +92,9 @@ export class Reads {
     const { touch = false } = options;
     if (touch === false) return this.get(key, undefined);
     const ttl = touchTtl(touch === true ? undefined : touch);
-    const id = this.keyspace.id(key);
+    const id = this.naming.id(key);
     const deadline = this.deadline();
-    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
+    const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
     const found = bytes && (await this.decode(id, bytes));
     if (found) await this.rewrites.extend(id, ttl, deadline, { ...found, head: headOf(found.bytes) });
     return found?.value;
@@ -113,7 +113,7 @@ export class Reads {
     found && isTooOld(this.settings, found.header, this.backend.now()) ? undefined : found;
 
   private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
-    const record = await this.backend.getWithTtl(this.keyspace.recordKey(id), deadline);
+    const record = await this.backend.getWithTtl(this.naming.recordKey(id), deadline);
     const found = record && (await this.decode(id, record.bytes));
     if (record && found && slideDueIn(this.settings, found.header, record.ttl, this.backend.now()) <= 0) {
       await this.slide(found, record.ttl, deadline);
@@ -130,7 +130,7 @@ export class Reads {
     const [begunAt, begunAtByWall] = [now(), wallNow()];
     const flight = near.begin(id);
     try {
-      const { bytes, ttl = null, coverage } = await this.backend.getToKeep(this.keyspace.recordKey(id), deadline);
+      const { bytes, ttl = null, coverage } = await this.backend.getToKeep(this.naming.recordKey(id), deadline);
       // Whatever copy there is, this is newer.
       near.drop(id);
       const found = bytes && (await this.decode(id, bytes));
@@ -153,7 +153,7 @@ export class Reads {
 
   /** What Redis has said of a record: if it is gone, nobody may find a copy of it any more. */
   private told<T>(id: string, answer: T): T {
-    if (answer === undefined || answer === false) this.backend.forget(this.keyspace.recordKey(id));
+    if (answer === undefined || answer === false) this.backend.forget(this.naming.recordKey(id));
     return answer;
   }
 

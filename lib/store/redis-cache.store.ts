@@ -72,7 +72,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   ): Promise<void> {
     assertIterable('records', records);
     const drafts = await this.#of.writes.drafts([...records], options);
-    const recordKeys = drafts.map(({ id }) => this.#of.keyspace.recordKey(id));
+    const recordKeys = drafts.map(({ id }) => this.#of.naming.recordKey(id));
     await this.#of.flights.around(recordKeys, () => this.#of.writes.writeAll(drafts, this.#of.deadline));
   }
 
@@ -159,7 +159,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** Reads a record and deletes it; of many callers one gets it: a one-time token is redeemed at most once. An encrypted record that cannot be opened stays. @example `const reset = await tokens.take<Reset>(token)` */
   async take<T extends Output = Output>(key: string): Promise<T | undefined> {
-    const take = () => this.#of.removal.take(this.#of.keyspace.id(key));
+    const take = () => this.#of.removal.take(this.#of.naming.id(key));
     return this.#valueOf<T>(key, await this.#of.flights.around([this.#locate(key)], take));
   }
 
@@ -184,12 +184,12 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
    * @example `sessions.watch(id).subscribe((change) => change === 'gone' && socket.close())`
    */
   watch(key: string): Observable<RecordChange> {
-    return this.#of.watches.watch(this.#of.keyspace, key);
+    return this.#of.watches.watch(this.#of.naming, key);
   }
 
   /** Lets a record live from now on for its own ttl again, or once for the `ttl` given; at most up to `maxAge`. `false`: there is none. @example `await store.touch(id, '1h')` */
   async touch(key: string, ttl?: Duration): Promise<boolean> {
-    return this.#of.rewrites.extend(this.#of.keyspace.id(key), touchTtl(ttl), this.#of.deadline());
+    return this.#of.rewrites.extend(this.#of.naming.id(key), touchTtl(ttl), this.#of.deadline());
   }
 
   /** Deletes a record; `true`: it was there. @example `await sessions.delete(id) // logout` */
@@ -292,9 +292,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
     return new RedisCacheStore<Output, Input>(this.#of.scope(name));
   }
 
-  readonly #locate = (key: string): string => this.#of.keyspace.locate(key);
+  readonly #locate = (key: string): string => this.#of.naming.locate(key);
 
   async #valueOf<T>(key: string, bytes: Buffer | undefined): Promise<T | undefined> {
-    return bytes && ((await this.#of.reads.decode(this.#of.keyspace.id(key), bytes))?.value as T | undefined);
+    return bytes && ((await this.#of.reads.decode(this.#of.naming.id(key), bytes))?.value as T | undefined);
   }
 }

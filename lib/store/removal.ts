@@ -4,7 +4,7 @@ import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { DeleteByTagOptions, ScanOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
-import type { Keyspace, Kind } from './key-naming.js';
+import type { KeyNaming, Kind } from './key-naming.js';
 import { assertTimeLeft } from './rewrite.js';
 import { Sweep } from './sweep.js';
 import { isRecord } from './tag-index.js';
@@ -22,7 +22,7 @@ type IsMeant = (page: readonly RecordHead[]) => readonly RecordHead[] | Promise<
 export class Removal {
   constructor(
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly tags: TagIndex,
     private readonly walks: Walks,
     private readonly deadline: () => number,
@@ -38,7 +38,7 @@ export class Removal {
   /** Reads a record and deletes it; of many callers one gets it. */
   async take(id: string): Promise<Buffer | undefined> {
     const deadline = this.deadline();
-    const recordKey = this.keyspace.recordKey(id);
+    const recordKey = this.naming.recordKey(id);
     const bytes = await (this.open ? this.takeOpened(id, this.open, deadline) : this.backend.take(recordKey, deadline));
     await this.tags.leaveTold([{ id, bytes }], deadline);
     return bytes;
@@ -50,7 +50,7 @@ export class Removal {
     open: (id: string, bytes: Buffer) => Promise<unknown>,
     deadline: number,
   ): Promise<Buffer | undefined> {
-    const recordKey = this.keyspace.recordKey(id);
+    const recordKey = this.naming.recordKey(id);
     for (;;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const begun = now();
@@ -68,7 +68,7 @@ export class Removal {
    * @throws CacheCorruptError once all others are gone, if there was something that could not be parsed
    */
   async tagged(tag: string, options: DeleteByTagOptions = {}, isMeant: IsMeant = (page) => page): Promise<number> {
-    const tagId = this.keyspace.tagId(tag);
+    const tagId = this.naming.tagId(tag);
     assertOptions(options, ['thorough']);
     const { thorough = false } = options;
     const unreadable = new Map<string, CacheCorruptError>();
@@ -87,7 +87,7 @@ export class Removal {
     const [id, { message }] = first;
     throw new CacheCorruptError(
       `${deleted} records were deleted, but ${unreadable.size} could not be looked at: ${message}`,
-      { key: this.keyspace.nameOf(id) },
+      { key: this.naming.nameOf(id) },
     );
   }
 
@@ -101,16 +101,16 @@ export class Removal {
     if (tag !== undefined) {
       return this.tagged(tag, {}, (page) => this.walks.prefixed(page, prefix));
     }
-    if (prefix === '') return this.all(this.keyspace.prefixes());
-    if (this.keyspace.isReadable) return this.all(this.keyspace.prefixes(prefix, ['record', 'counter']));
+    if (prefix === '') return this.all(this.naming.prefixes());
+    if (this.naming.isReadable) return this.all(this.naming.prefixes(prefix, ['record', 'counter']));
     return inTurn(this.walks.ids(options), (ids) => this.batch(ids));
   }
 
   private async all(prefixes: readonly string[]): Promise<number> {
     return inTurn(this.backend.scan(...prefixes), async (redisKeys) => {
-      const of = (kind: Kind) => redisKeys.filter((redisKey) => this.keyspace.kindOf(redisKey) === kind);
+      const of = (kind: Kind) => redisKeys.filter((redisKey) => this.naming.kindOf(redisKey) === kind);
       const [deleted = 0] = await together<unknown>([
-        this.batch(of('record').map((recordKey) => this.keyspace.idOf(recordKey))),
+        this.batch(of('record').map((recordKey) => this.naming.idOf(recordKey))),
         this.backend.delete(of('counter'), this.deadline()),
         ...of('index').map((index) => this.tags.trim(index, this.deadline)),
       ]);
@@ -121,7 +121,7 @@ export class Removal {
   private async batch(ids: readonly string[]): Promise<number> {
     const deadline = this.deadline();
     const told = await this.backend.delete(
-      ids.map((id) => this.keyspace.recordKey(id)),
+      ids.map((id) => this.naming.recordKey(id)),
       deadline,
     );
     await this.tags.leaveTold(
@@ -143,7 +143,7 @@ export class Removal {
   /** Deletes a record for as long as it has the tag, whoever rewrites it meanwhile. */
   private async taggedOne(record: RecordHead, tagId: string, deadline: number): Promise<RecordHead | undefined> {
     for (let found: RecordHead | undefined = record; found;) {
-      const recordKey = this.keyspace.recordKey(found.id);
+      const recordKey = this.naming.recordKey(found.id);
       if (await this.backend.compareHead(recordKey, found.head, 'delete', deadline)) return found;
       assertTimeLeft(deadline);
       found = await this.tags.find(found.id, tagId, deadline);
@@ -156,8 +156,8 @@ export class Removal {
     tagId: string,
     note: (id: string, error: CacheCorruptError) => void,
   ): AsyncIterable<readonly RecordHead[]> {
-    for await (const recordKeys of this.backend.scan(this.keyspace.prefix)) {
-      const ids = recordKeys.map((recordKey) => this.keyspace.idOf(recordKey));
+    for await (const recordKeys of this.backend.scan(this.naming.prefix)) {
+      const ids = recordKeys.map((recordKey) => this.naming.idOf(recordKey));
       const heads = await this.tags.heads(ids, this.deadline(), note);
       yield heads.filter(isRecord).filter(({ header }) => header.tags.includes(tagId));
     }

@@ -5,7 +5,7 @@ import type { RecordHeader } from '../record/layout.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import { now } from '../redis-cache.timers.js';
 import { isFixed, isTooOld, withinAge } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
 import type { RecordHead, TagIndex } from './tag-index.js';
@@ -23,7 +23,7 @@ export class Rewrites {
   constructor(
     private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly codec: RecordCodec,
     private readonly tags: TagIndex,
     private readonly writes: Writes,
@@ -34,8 +34,8 @@ export class Rewrites {
    * does not count. Gives the new bytes; `undefined` if there is no record, or `change` gives nothing.
    */
   async rewrite(key: string, change: Change, asked: Given, deadline: number): Promise<Buffer | undefined> {
-    const id = this.keyspace.id(key);
-    const recordKey = this.keyspace.recordKey(id);
+    const id = this.naming.id(key);
+    const recordKey = this.naming.recordKey(id);
     for (let covered: RecordHeader | undefined; ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes));
@@ -48,7 +48,7 @@ export class Rewrites {
       const begun = now();
       const changed = await change(bytes);
       if (!changed) return undefined;
-      const draft = await this.nextDraft(this.keyspace.fullKey(key), id, header, changed, given);
+      const draft = await this.nextDraft(this.naming.fullKey(key), id, header, changed, given);
       deadline += now() - begun;
       covered = draft.header;
       const expiry = await this.nextExpiry(id, header, covered, given, deadline);
@@ -67,14 +67,14 @@ export class Rewrites {
       if (covered) await this.uncover(id, covered, found?.header, deadline);
       const moment = this.backend.now();
       if (!found || isTooOld(this.settings, found.header, moment)) {
-        this.backend.forget(this.keyspace.recordKey(id));
+        this.backend.forget(this.naming.recordKey(id));
         return false;
       }
       const { header, head } = found;
       if (header.movedAway || (ttl === undefined && isFixed(header))) return true;
       const life = withinAge(this.settings, header, ttl === undefined ? header.ttl : ttl, moment);
       const expire = await this.tags.cover(id, header, life, deadline);
-      if (await this.backend.compareHead(this.keyspace.recordKey(id), head, { expire }, deadline)) return true;
+      if (await this.backend.compareHead(this.naming.recordKey(id), head, { expire }, deadline)) return true;
       assertTimeLeft(deadline);
       covered = header;
     }
@@ -85,13 +85,13 @@ export class Rewrites {
     const life = withinAge(this.settings, header, header.ttl, this.backend.now());
     const expire = await this.tags.cover(id, header, life, deadline);
     const change = { expire, ifLeft: left };
-    if (await this.backend.compareHead(this.keyspace.recordKey(id), head, change, deadline)) return;
+    if (await this.backend.compareHead(this.naming.recordKey(id), head, change, deadline)) return;
     if (header.tags.length > 0) await this.uncover(id, header, (await this.head(id, deadline))?.header, deadline);
   }
 
   /** What there is under an id. It is read whole, since what cannot be read must not live longer; its value is not made. */
   private async head(id: string, deadline: number): Promise<RecordHead | undefined> {
-    const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
+    const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
     const header = bytes && (await this.codec.header(id, bytes));
     return header && { id, header, head: headOf(bytes) };
   }
@@ -134,7 +134,7 @@ export class Rewrites {
     if (given.ttl !== undefined) return this.writes.cover(id, next, given.end, deadline, place);
     if (!given.tags?.length) return { keepUpTo: Infinity };
     // New tags, running ttl: their indexes must cover it, however it is extended in between.
-    const left = await this.backend.ttl(this.keyspace.recordKey(id), deadline);
+    const left = await this.backend.ttl(this.naming.recordKey(id), deadline);
     if (left === undefined) return undefined;
     const covered = await this.tags.cover(id, next, left === null ? null : left + SPARE, deadline, place);
     return { keepUpTo: covered !== 'never' && 'at' in covered ? covered.at : Infinity };

@@ -3,7 +3,7 @@ import { CacheCommandError, CacheCorruptError, CacheLimitError, RedisCacheError 
 import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
 import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 
 /** By so much, in ms, the clocks of hosts, and of the nodes of a Cluster, may differ. */
 const SKEW = 10_000;
@@ -51,7 +51,7 @@ export type OnGone = (member: string, isTrimmed: boolean) => void;
  */
 export class TagIndex {
   constructor(
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly backend: CacheBackend,
   ) {}
 
@@ -65,7 +65,7 @@ export class TagIndex {
     const successorOf = before && before.header.tags.length > 0 ? memberOf(before.id, before.header) : undefined;
     const member = memberOf(id, header);
     const add = (tagId: string) =>
-      this.backend.addToIndex(this.keyspace.indexKey(tagId), member, { ttl, successorOf }, deadline);
+      this.backend.addToIndex(this.naming.indexKey(tagId), member, { ttl, successorOf }, deadline);
     const moments = await Promise.all(header.tags.map(add));
     return ttl === null ? 'never' : { at: Math.min(...moments) };
   }
@@ -85,7 +85,7 @@ export class TagIndex {
     deadline: number,
     before?: Gone,
   ): Promise<void> {
-    const index = this.keyspace.indexKey(tagId);
+    const index = this.naming.indexKey(tagId);
     const successorOf = before?.header.tags.includes(tagId) ? memberOf(before.id, before.header) : undefined;
     const admit = () => this.backend.admitToIndex(index, memberOf(id, header), { ttl, successorOf }, most, deadline);
     if (await admit()) return;
@@ -118,7 +118,7 @@ export class TagIndex {
     const members = new Map<string, string[]>();
     for (const { id, header } of gone) {
       for (const tagId of header.tags) {
-        const index = this.keyspace.indexKey(tagId);
+        const index = this.naming.indexKey(tagId);
         const some = members.get(index);
         if (some) some.push(memberOf(id, header));
         else members.set(index, [memberOf(id, header)]);
@@ -155,7 +155,7 @@ export class TagIndex {
     onUnreadable: OnUnreadable,
     onGone?: OnGone,
   ): AsyncIterable<readonly RecordHead[]> {
-    for await (const found of this.walk(this.keyspace.indexKey(tagId), deadline, onUnreadable, onGone)) {
+    for await (const found of this.walk(this.naming.indexKey(tagId), deadline, onUnreadable, onGone)) {
       // By its id, not by its member: the record may have been given new tags since the page was read.
       const live = found.filter(({ header }) => header.tags.includes(tagId));
       if (live.length > 0) yield [...new Map(live.map((record) => [record.id, record])).values()];
@@ -220,7 +220,7 @@ export class TagIndex {
   /** What there is under ids, in their order. */
   async heads(ids: readonly string[], deadline: number, onUnreadable: OnUnreadable): Promise<Found[]> {
     const heads = await this.backend.heads(
-      ids.map((id) => this.keyspace.recordKey(id)),
+      ids.map((id) => this.naming.recordKey(id)),
       deadline,
     );
     return heads.map((bytes, i) => {

@@ -4,7 +4,7 @@ import { CacheArgumentError, CacheCommandError, CacheCorruptError } from '../red
 import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.options.js';
 import { assertOptions } from './arguments.js';
 import { isTooOld, withinAge } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 import type { TagIndex } from './tag-index.js';
 
@@ -24,7 +24,7 @@ export class Walks {
   constructor(
     private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly codec: RecordCodec,
     private readonly tags: TagIndex,
     private readonly deadline: () => number,
@@ -68,7 +68,7 @@ export class Walks {
 
   /** A single record, as walks give it. */
   async record(key: string): Promise<CacheRecord | undefined> {
-    const found = await this.read(this.keyspace.id(key), true, this.deadline(), this.settings.onCorrupt, key);
+    const found = await this.read(this.naming.id(key), true, this.deadline(), this.settings.onCorrupt, key);
     return found && this.recordOf(found);
   }
 
@@ -87,7 +87,7 @@ export class Walks {
   }
 
   private recordOf({ key, value, header, left }: Walked): CacheRecord {
-    const tags = header.tags.map((tagId) => this.keyspace.tagOf(tagId));
+    const tags = header.tags.map((tagId) => this.naming.tagOf(tagId));
     return { key, value, ttl: left, createdAt: new Date(header.createdAt), tags };
   }
 
@@ -98,7 +98,7 @@ export class Walks {
     onCorrupt: OnCorrupt,
     key?: string,
   ): Promise<Walked | undefined> {
-    const recordKey = this.keyspace.recordKey(id);
+    const recordKey = this.naming.recordKey(id);
     try {
       const timed = isTimed ? await this.backend.getWithTtl(recordKey, deadline) : undefined;
       const bytes = isTimed ? timed?.bytes : await this.backend.get(recordKey, deadline);
@@ -106,7 +106,7 @@ export class Walks {
       const now = this.backend.now();
       if (!found || isTooOld(this.settings, found.header, now)) return undefined;
       const left = withinAge(this.settings, found.header, timed?.ttl ?? null, now);
-      return { ...found, key: this.keyspace.keyOf(found.key), left };
+      return { ...found, key: this.naming.keyOf(found.key), left };
     } catch (error) {
       return this.refuse(id, error, onCorrupt, key);
     }
@@ -134,10 +134,10 @@ export class Walks {
   }
 
   private async keyOf(id: string, onCorrupt: OnCorrupt, deadline: number): Promise<string | undefined> {
-    if (this.keyspace.isReadable) return this.keyspace.keyOf(id);
+    if (this.naming.isReadable) return this.naming.keyOf(id);
     try {
-      const bytes = await this.backend.get(this.keyspace.recordKey(id), deadline);
-      return bytes && this.keyspace.keyOf(await this.codec.key(id, bytes));
+      const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
+      return bytes && this.naming.keyOf(await this.codec.key(id, bytes));
     } catch (error) {
       return this.refuse(id, error, onCorrupt);
     }
@@ -145,20 +145,20 @@ export class Walks {
 
   /** The ids of records in batches; a prefix that ids do not show is left to the caller. */
   private async *found({ prefix = '', tag }: ScanOptions = {}, onCorrupt: OnCorrupt): AsyncIterable<readonly string[]> {
-    const recordPrefix = this.keyspace.prefix + (this.keyspace.isReadable ? prefix : '');
+    const recordPrefix = this.naming.prefix + (this.naming.isReadable ? prefix : '');
     if (tag === undefined) {
       const batches = this.backend.scan(recordPrefix);
-      for await (const batch of batches) yield batch.map((recordKey) => this.keyspace.idOf(recordKey));
+      for await (const batch of batches) yield batch.map((recordKey) => this.naming.idOf(recordKey));
       return;
     }
     const refuse = (id: string, error: CacheCorruptError) => this.refuse(id, error, onCorrupt);
-    for await (const batch of this.tags.records(this.keyspace.tagId(tag), this.deadline, refuse)) {
-      yield batch.map(({ id }) => id).filter((id) => this.keyspace.recordKey(id).startsWith(recordPrefix));
+    for await (const batch of this.tags.records(this.naming.tagId(tag), this.deadline, refuse)) {
+      yield batch.map(({ id }) => id).filter((id) => this.naming.recordKey(id).startsWith(recordPrefix));
     }
   }
 
   /** One rule for all walks about what lies under the key of a record and is none, be it of another type. */
-  private refuse(id: string, error: unknown, onCorrupt: OnCorrupt, key = this.keyspace.nameOf(id)): undefined {
+  private refuse(id: string, error: unknown, onCorrupt: OnCorrupt, key = this.naming.nameOf(id)): undefined {
     const isForeign = error instanceof CacheCommandError && error.reply === 'WRONGTYPE';
     if (!isForeign && !(error instanceof CacheCorruptError)) throw error;
     if (onCorrupt === 'skip') return undefined;

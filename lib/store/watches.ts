@@ -6,7 +6,7 @@ import { decodeHeader } from '../record/layout.js';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
 import { delay, now } from '../redis-cache.timers.js';
 import { tooOldAt } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 
 /** What has happened to a record that is watched. */
@@ -35,14 +35,14 @@ export class Watches implements LocalCopies {
   }
 
   /** @throws CacheArgumentError for a bad key; CacheConfigError in a store without a near cache */
-  watch(keyspace: Keyspace, key: string): Observable<RecordChange> {
-    const recordKey = keyspace.locate(key);
+  watch(naming: KeyNaming, key: string): Observable<RecordChange> {
+    const recordKey = naming.locate(key);
     const { nearCache } = this.#settings;
     if (!nearCache)
       throw new CacheConfigError('nearCache', 'is what watch() needs to be told of changes: switch it on');
     if (!this.#isOpen) {
       this.#isOpen = true;
-      this.#backend.watch(keyspace.prefix, nearCache.lease, this);
+      this.#backend.watch(naming.prefix, nearCache.lease, this);
     }
     return new Observable((subscriber) => {
       const stop = new AbortController();

@@ -6,7 +6,7 @@ import type { RecordHeader } from '../record/layout.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { isTooOld, withinAge } from './expiry.js';
-import type { Keyspace } from './key-naming.js';
+import type { KeyNaming } from './key-naming.js';
 import { mergePutOptions, readPutOptions } from './put-options.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
@@ -36,15 +36,15 @@ export class Writes {
   constructor(
     private readonly settings: StoreSettings,
     private readonly backend: CacheBackend,
-    private readonly keyspace: Keyspace,
+    private readonly naming: KeyNaming,
     private readonly codec: RecordCodec,
     private readonly tags: TagIndex,
   ) {}
 
   /** Everything that can be wrong with a write is found here, before anything is sent; the value is stored as it is now. */
   async draft(key: string, value: unknown, asked: Given): Promise<Draft> {
-    const id = this.keyspace.id(key);
-    const fullKey = this.keyspace.fullKey(key);
+    const id = this.naming.id(key);
+    const fullKey = this.naming.fullKey(key);
     const { ttl = this.settings.ttl, end, tags = [], limit } = asked;
     const fixedEnd = end !== undefined;
     const header = { createdAt: this.backend.now(), ttl, fixedEnd, tags, incarnation: this.incarnation(tags) };
@@ -69,7 +69,7 @@ export class Writes {
 
   /** What the options of a writing call say: read once, when it is called, whatever the caller does with them later. @throws CacheArgumentError */
   read(options: PutOptions | undefined): Given {
-    return readPutOptions(options, this.settings, this.keyspace, this.backend.now());
+    return readPutOptions(options, this.settings, this.naming, this.backend.now());
   }
 
   /** The same for a call that makes no record. @throws CacheArgumentError */
@@ -99,13 +99,13 @@ export class Writes {
   write(ready: Draft, deadline: number): Promise<unknown> {
     if (ready.header.tags.length > 0) return this.writeTagged(ready, deadline);
     const { id, header, end, bytes } = ready;
-    return this.backend.set(this.keyspace.recordKey(id), bytes, this.expiry(header, end), deadline);
+    return this.backend.set(this.naming.recordKey(id), bytes, this.expiry(header, end), deadline);
   }
 
   private async writeTagged(ready: Draft, deadline: number): Promise<void> {
     const draft = await this.renew(ready);
     const { id, bytes } = draft;
-    const swap = (expiry: Expiry) => this.backend.swap(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    const swap = (expiry: Expiry) => this.backend.swap(this.naming.recordKey(id), bytes, expiry, deadline);
     const overwritten = await this.indexed(draft, deadline, swap);
     await this.tags.leaveTold([{ id, bytes: overwritten }], deadline);
   }
@@ -168,7 +168,7 @@ export class Writes {
 
   /** Sets the bytes of a record that the indexes cover already, if there is none. */
   async setIfAbsent(id: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean> {
-    const set = () => this.backend.setIfAbsent(this.keyspace.recordKey(id), bytes, expiry, deadline);
+    const set = () => this.backend.setIfAbsent(this.naming.recordKey(id), bytes, expiry, deadline);
     return (await set()) || ((await this.removeTooOld(id, deadline)) && (await set()));
   }
 
@@ -218,7 +218,7 @@ export class Writes {
   private async removeTooOld(id: string, deadline: number): Promise<boolean> {
     const [found] = await this.tags.heads([id], deadline, () => undefined);
     if (!found || !isRecord(found) || !isTooOld(this.settings, found.header, this.backend.now())) return false;
-    const isGone = await this.backend.compareHead(this.keyspace.recordKey(id), found.head, 'delete', deadline);
+    const isGone = await this.backend.compareHead(this.naming.recordKey(id), found.head, 'delete', deadline);
     if (isGone) await this.tags.leave([found], deadline);
     return isGone;
   }
