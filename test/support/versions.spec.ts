@@ -1,5 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findRedisServer } from '../../scripts/processes.mjs';
@@ -31,6 +33,19 @@ describe('a run of the tests', () => {
       expect(server.log).toContain(`version=${version}`);
     } finally {
       await server.stop();
+    }
+  });
+
+  it('fails a test in whose time a promise rejects that nobody handles', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'jest-'));
+    try {
+      const careless = `test('careless', () => { Promise.reject(new Error('unhandled')); return new Promise(setImmediate); });`;
+      writeFileSync(join(dir, 'careless.test.js'), careless);
+      const jest = join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js');
+      const run = spawnSync(process.execPath, [jest, '--rootDir', dir, '--config', '{}'], { encoding: 'utf8' });
+      expect([run.status, run.stderr]).toEqual([1, expect.stringMatching(/✕ careless[^]*unhandled/)]);
+    } finally {
+      rmSync(dir, { recursive: true });
     }
   });
 });

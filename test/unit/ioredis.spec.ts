@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis';
@@ -10,7 +11,10 @@ import { RedisServer } from '../support/redis-server.js';
 
 /* What is relied on of ioredis that it does not document. Runs on the 5 as well: IOREDIS=5. */
 
-describe('ioredis', () => {
+const home = new URL(`../../node_modules/ioredis${process.env['IOREDIS'] === '5' ? '-5' : ''}/`, import.meta.url);
+const { version } = JSON.parse(readFileSync(new URL('package.json', home), 'utf8')) as { version: string };
+
+describe(`ioredis ${version}`, () => {
   let server: RedisServer;
   beforeAll(async () => (server = await RedisServer.start()));
   afterAll(() => server?.stop());
