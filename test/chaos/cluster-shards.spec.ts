@@ -1,5 +1,6 @@
+import { Logger } from '@nestjs/common';
 import { CacheUnavailableError } from 'nestjs-redis-cache-store';
-import { CacheApp } from '../support/cache-app.js';
+import { CacheApp, SILENT } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
@@ -35,6 +36,8 @@ describe('On a Cluster without failover', () => {
       const owners = await ownersOf();
       const statuses: string[] = [];
       app.connection.status$.subscribe((status) => statuses.push(status));
+      const lines: string[] = [];
+      Logger.overrideLogger({ ...SILENT, warn: (line: string) => void lines.push(line) });
       const [dead] = await cluster.masters();
       const lost = KEYS.filter((key) => owners.get(key) === dead);
       const others = KEYS.filter((key) => owners.get(key) !== dead);
@@ -76,6 +79,7 @@ describe('On a Cluster without failover', () => {
       expect(app.connection.status).toBe('degraded');
       expect(app.connection.lastError?.message).toContain(String(dead?.port));
       expect(statuses).toEqual(['ready', 'degraded']);
+      expect(lines).toEqual([expect.stringMatching(new RegExp(`^Redis is degraded: .*${dead?.port}`))]);
       expect(await reasonOf(app.store.keys())).toBeInstanceOf(CacheUnavailableError);
       expect(await reasonOf(app.store.clear())).toBeInstanceOf(CacheUnavailableError);
       if (how === 'killed') await dead?.restart();

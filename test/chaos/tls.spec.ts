@@ -114,6 +114,17 @@ describe('TLS, logins and sockets', () => {
     });
   });
 
+  it('what the url says of TLS, login and database is not taken back by options that are undefined', async () => {
+    const secure = await serve({ tls: certificates.trusted });
+    const reason = await refusal({ url: secure.url, redis: { tls: undefined } });
+    expect(reason).toMatchObject({ option: 'redis.tls', message: expect.stringContaining('certificate') as string });
+    const server = await serve({ password: 'p@ss' });
+    const redis = { tls: undefined, username: undefined, password: undefined, db: undefined, family: undefined };
+    await expectServed(await start({ url: `${server.url}/3`, redis }));
+    await server.cli('SELECT', 3);
+    expect(await server.cli('EXISTS', 'chaos:key')).toBe(1);
+  });
+
   it('redis:// fails the boot in time at a server with TLS, and asks whether it wants that', async () => {
     const { port } = await serve({ tls: certificates.trusted });
     const reason = await refusal({ url: `redis://localhost:${port}` });
