@@ -49,12 +49,7 @@ export function linkSettings(options: ConnectionOptions, clock: RedisClock): Lin
   const within = Math.min(Math.max(timeout, 1000), 5000);
   return {
     login: new LoginSource({ username, password }, credentials),
-    socket: {
-      ...(family !== undefined && { family }),
-      ...(keepAlive !== undefined && { keepAlive }),
-      ...(noDelay !== undefined && { noDelay }),
-      tls,
-    },
+    socket: { family, keepAlive, noDelay, tls },
     db,
     clientName: redis.connectionName,
     connectWithin: redis.connectTimeout ?? within,

@@ -50,16 +50,15 @@ export interface TrackedLinkOptions {
  * The feed speaks RESP2: ioredis 6.0 drops invalidations that come as RESP3 pushes.
  */
 export class TrackedLink {
-  readonly #link: NodeLink;
-  readonly #options: TrackedLinkOptions;
   #coverage: Coverage | undefined;
   #feed: NodeLink | undefined;
   /** Why the present feed had to be given up. */
   #failure: unknown;
 
-  constructor(link: NodeLink, options: TrackedLinkOptions) {
-    this.#link = link;
-    this.#options = options;
+  constructor(
+    private readonly link: NodeLink,
+    private readonly options: TrackedLinkOptions,
+  ) {
     void this.#run();
   }
 
@@ -72,7 +71,7 @@ export class TrackedLink {
     if (!coverage) return undefined;
     coverage.sample = key;
     // Refused, it has not tracked anything: its reply comes before that of the read.
-    this.#link.send(['client', 'CACHING', 'YES'], deadline).catch((error: unknown) => {
+    this.link.send(['client', 'CACHING', 'YES'], deadline).catch((error: unknown) => {
       if (error instanceof CacheCommandError && coverage === this.#coverage) this.#fail(error);
     });
     return coverage;
@@ -92,7 +91,7 @@ export class TrackedLink {
   }
 
   async #run(): Promise<void> {
-    const link = this.#link;
+    const link = this.link;
     const abort = new AbortController();
     void link.ended.then((reason) => {
       abort.abort();
@@ -119,7 +118,7 @@ export class TrackedLink {
 
   /** Resolves when the feed ends. */
   async #listen(feed: NodeLink): Promise<void> {
-    const link = this.#link;
+    const link = this.link;
     const openedBy = now() + OPENED_WITHIN;
     const id = String(await feed.send(['client', 'ID'], openedBy));
     const runIds = await Promise.all([feed, link].map((each) => runIdOf(each, openedBy)));
@@ -139,7 +138,7 @@ export class TrackedLink {
     const heartbeat = setInterval(() => {
       if (unanswered++ >= DEAD_AFTER) feed.destroy(new Error('the feed is dead'));
       else prove();
-    }, this.#options.lease() / 4);
+    }, this.options.lease() / 4);
     prove();
     await feed.ended;
     clearInterval(heartbeat);
@@ -149,10 +148,10 @@ export class TrackedLink {
   /** What was invalidated before both questions were sent has been delivered once both are answered. */
   async #prove(feed: NodeLink, coverage: Coverage): Promise<boolean> {
     const [sentAt, sentAtByWall] = [now(), wallNow()];
-    const deadline = sentAt + DEAD_AFTER * this.#options.lease();
+    const deadline = sentAt + DEAD_AFTER * this.options.lease();
     const { sample } = coverage;
     try {
-      const asked = sample === undefined ? [] : [this.#link.send(['exists', sample], deadline)];
+      const asked = sample === undefined ? [] : [this.link.send(['exists', sample], deadline)];
       await Promise.all([feed.send(['ping'], deadline), ...asked]);
     } catch (error) {
       // Of a lost connection its end tells. A refusal or a redirection means that the server does not serve the key any more.
@@ -163,14 +162,14 @@ export class TrackedLink {
     if (this.#coverage !== coverage) return false;
     coverage.provenAt = Math.max(coverage.provenAt, sentAt);
     coverage.provenAtByWall = sentAtByWall;
-    if (sample !== undefined) this.#options.onProblem(undefined);
+    if (sample !== undefined) this.options.onProblem(undefined);
     return true;
   }
 
   #deliver(keys: unknown): void {
     // null: FLUSHDB or FLUSHALL
     if (!Array.isArray(keys)) return this.renew();
-    for (const key of keys as Buffer[]) this.#options.onInvalid(String(key));
+    for (const key of keys as Buffer[]) this.options.onInvalid(String(key));
   }
 
   #fail(error: unknown): void {
@@ -184,12 +183,12 @@ export class TrackedLink {
     if (!coverage) return;
     this.#coverage = undefined;
     coverage.provenAt = -Infinity;
-    this.#options.onLost(coverage);
+    this.options.onLost(coverage);
   }
 
   #report(error: unknown): void {
-    if (this.#link.hasEnded) return;
-    this.#options.onProblem(describe(error instanceof Error ? (error.cause ?? error) : error).message);
+    if (this.link.hasEnded) return;
+    this.options.onProblem(describe(error instanceof Error ? (error.cause ?? error) : error).message);
   }
 }
 

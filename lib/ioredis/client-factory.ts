@@ -1,20 +1,34 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { Redis } from 'ioredis';
+import { Command, Redis } from 'ioredis';
 import { quickenStrings } from './workarounds/string-speed.js';
 
 quickenStrings();
+assertCommandsWritten(Command);
+
+/**
+ * Sees that ioredis still has the methods that `PendingCommand` overrides. One that it calls no more would not be missed: arguments
+ * would not be sent, and a write that was lost would be told as one that was never sent.
+ *
+ * @throws Error that names the method
+ */
+export function assertCommandsWritten({ prototype }: { readonly prototype: object }): void {
+  for (const name of ['toWritable', 'transformReply']) {
+    if (typeof Reflect.get(prototype, name) === 'function') continue;
+    throw new Error(`this version of ioredis has no Command.prototype.${name}: install one that is supported (5 or 6)`);
+  }
+}
 
 /** One server, and how its socket is opened. */
 export interface SocketOptions {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
-  readonly family?: number;
+  readonly family?: number | undefined;
   readonly tls?: TlsOptions | undefined;
   readonly connectTimeout: number;
-  readonly keepAlive?: number;
-  readonly noDelay?: boolean;
+  readonly keepAlive?: number | undefined;
+  readonly noDelay?: boolean | undefined;
 }
 
 /**
@@ -24,10 +38,11 @@ export interface SocketOptions {
  * ioredis 5 and 6 need all of `enableOfflineQueue`, `autoResendUnfulfilledCommands` and `maxRetriesPerRequest` to keep that
  * promise (redis/ioredis#2130, #2193). test/unit/ioredis.spec.ts holds what is relied on here.
  */
-export function createClient({ host, tls, ...socket }: SocketOptions): Redis {
+export function createClient({ host, tls, keepAlive = 5000, noDelay = true, ...socket }: SocketOptions): Redis {
   return new Redis({
-    keepAlive: 5000,
     ...socket,
+    keepAlive,
+    noDelay,
     ...(host !== undefined && { host }),
     // Node sends no server name (SNI) unless it is told one, and an address is none.
     ...(tls && { tls: { ...(host !== undefined && !isIP(host) && { servername: host }), ...tls } }),

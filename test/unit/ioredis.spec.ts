@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis';
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
-import { createClient } from '../../lib/ioredis/client-factory.js';
+import { assertCommandsWritten, createClient } from '../../lib/ioredis/client-factory.js';
 import { PendingCommand } from '../../lib/ioredis/command.js';
 import { freePort } from '../../scripts/processes.mjs';
 import { RedisServer } from '../support/redis-server.js';
@@ -33,6 +33,13 @@ describe(`ioredis ${version}`, () => {
     expect([command.written, command.args]).toEqual([true, []]);
     expect(String(await command.promise)).toBe('secret');
     client.disconnect();
+  });
+
+  it.each(['toWritable', 'transformReply'])('is refused at load if a command of it has no %s', async (name) => {
+    const { Command } = await import('ioredis');
+    expect(() => assertCommandsWritten(Command)).not.toThrow();
+    const Changed = { prototype: Object.create(Command.prototype, { [name]: { value: undefined } }) as object };
+    expect(() => assertCommandsWritten(Changed)).toThrow(`has no Command.prototype.${name}`);
   });
 
   it('sends nothing of its own when it connects, logs in to nothing and selects nothing', async () => {

@@ -26,21 +26,17 @@ export interface ClusterNode {
 export class ClusterNodes {
   readonly #options: ConnectionOptions;
   readonly #settings: LinkSettings;
-  readonly #patience: () => number;
-  readonly #onChange: (node: SupervisedNode) => void;
   readonly #nodes = new Map<string, ClusterNode>();
 
   /** @param patience - for how long a node that has just been heard of counts as connecting rather than as down, in ms */
   constructor(
     options: ConnectionOptions,
     settings: LinkSettings,
-    patience: () => number,
-    onChange: (node: SupervisedNode) => void,
+    private readonly patience: () => number,
+    private readonly onChange: (node: SupervisedNode) => void,
   ) {
     this.#options = options;
     this.#settings = settings;
-    this.#patience = patience;
-    this.#onChange = onChange;
   }
 
   /** The node that announces itself as being at a place; connected to from now on. */
@@ -51,9 +47,9 @@ export class ClusterNodes {
     const settings = this.#settingsFor(place);
     const supervised: SupervisedNode = new SupervisedNode({
       timeout: this.#options.timeout,
-      patience: this.#patience(),
+      patience: this.patience(),
       connect: (signal) => NodeLink.open(place, settings, signal),
-      onChange: () => this.#onChange(supervised),
+      onChange: () => this.onChange(supervised),
     });
     const node = { place, supervised, invitedAt: -Infinity };
     this.#nodes.set(nameOf(place), node);
@@ -66,10 +62,6 @@ export class ClusterNodes {
     const node = this.at(announced);
     node.invitedAt = now();
     return node;
-  }
-
-  has(node: ClusterNode): boolean {
-    return this.#nodes.get(nameOf(node.place)) === node;
   }
 
   /** Leaves those that are masters no more, once they have answered what they owe. */
