@@ -7,7 +7,7 @@ const NOTHING = Buffer.alloc(0);
 const header = { createdAt: 1_700_000_000_000, ttl: 60_000, tags: [] };
 
 /** A record with tags, and its head. */
-function tagged(tags = ['user:42', '🔑'], payload = 1000): { head: Buffer; bytes: Buffer } {
+export function tagged(tags = ['user:42', '🔑'], payload = 1000): { head: Buffer; bytes: Buffer } {
   const head = encodeHead({ ...header, tags, incarnation: newIncarnation(0) }, false);
   return { head, bytes: encodeRecord(head, Buffer.alloc(payload, 7)) };
 }

@@ -1,6 +1,8 @@
+import { DELETE, HEADS } from '../../lib/backend/redis-scripts.js';
 import { CacheCommandError, CacheUnavailableError } from '../../lib/redis-cache.errors.js';
 import { eventually } from '../support/eventually.js';
 import { allOf, freshKey, ONE, type OpenServerBackend, soon, TWO } from './backend-contract.js';
+import { tagged } from './backend-head-contract.js';
 
 /** The part of the contract that only a server can break. */
 export function describeServer(opened: () => OpenServerBackend): void {
@@ -34,6 +36,19 @@ export function describeServer(opened: () => OpenServerBackend): void {
     await opened().redis('utf:{1}', 'EVAL', append, '1', 'utf:{1}');
     await backend().set('utf:2', ONE, 'never', soon());
     expect(await allOf(backend().scan('utf:'))).toEqual(['utf:2']);
+  });
+
+  it('asks for as many heads at once as fit into some 100 kB, so that a slow line brings them in time', async () => {
+    const { bytes } = tagged(Array.from({ length: 64 }, (_, i) => `${i}`.padEnd(500, 'x')));
+    const keys = Array.from({ length: 20 }, (_, i) => `{heads}${i}`);
+    await Promise.all(keys.map((key) => backend().set(key, bytes, 'never', soon())));
+    for (const { source } of [HEADS, DELETE]) {
+      const told = await opened().redis('{heads}', 'EVAL', source, String(keys.length), ...keys);
+      expect(JSON.stringify(told).length).toBeLessThan(150_000);
+    }
+    const left = await backend().heads(keys, soon());
+    expect(left.filter(Boolean).length).toBeGreaterThan(10); // what was not told of was not deleted
+    expect((await backend().delete(keys, soon())).filter(Boolean)).toEqual(left.filter(Boolean));
   });
 
   describe('a key of another type', () => {
@@ -85,6 +100,7 @@ export function describeServer(opened: () => OpenServerBackend): void {
     it('is an error for what works on indexes', async () => {
       const key = await list();
       await expectRefused(backend().addToIndex(key, 'member', { ttl: null }, soon()));
+      await expectRefused(backend().admitToIndex(key, 'member', { ttl: null }, 1, soon()));
       await expectRefused(allOf(backend().indexMembers(key)));
       await expectRefused(backend().removeFromIndex(key, ['member'], soon()));
     });
@@ -113,7 +129,11 @@ export function describeServer(opened: () => OpenServerBackend): void {
         backend().swap('key', ONE, 'never', until),
         backend().compareHead('key', ONE, 'delete', until),
         backend().addToIndex('index', 'member', { ttl: null }, until),
+        backend().admitToIndex('index', 'member', { ttl: null }, 1, until),
         backend().removeFromIndex('index', ['member'], until),
+        backend().hit('counter', { by: 1, ttl: null }, until),
+        backend().counter('counter', until),
+        backend().getToKeep('key', until),
       ]);
       expect(performance.now()).toBeLessThan(until + 1000);
       for (const result of settled) {

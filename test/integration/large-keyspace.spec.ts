@@ -63,6 +63,16 @@ describe(`${OURS} keys of ours among ${FOREIGN} foreign ones`, () => {
     expect(Object.values(sent).reduce((sum, calls) => sum + calls, 0)).toBeLessThan(OURS);
   });
 
+  it('are given once each although the connection is lost amid the walk', async () => {
+    const keys: string[] = [];
+    let cuts = 0;
+    for await (const key of store.scan()) {
+      if (keys.push(key) % 4000 === 1) cuts += Number(await server.cli('CLIENT', 'KILL', 'TYPE', 'normal'));
+    }
+    expect(cuts).toBeGreaterThan(2);
+    expect(keys.toSorted()).toEqual(ours);
+  });
+
   it('can be walked over in part: who stops early asks no further', async () => {
     const sent = await commandsDuring(server, async () => {
       for await (const key of store.scan()) if (key) break;
