@@ -34,6 +34,22 @@ export async function startRedis(more = {}) {
 
 const SLOTS = 16_384;
 
+/** A master that is a Cluster by itself. */
+export async function startLoneMaster() {
+  const config = `bench-${process.pid}.conf`;
+  const settings = { 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1', 'cluster-config-file': config };
+  const { url, admin, stop } = await startRedis(settings);
+  await admin.call('CLUSTER', 'ADDSLOTSRANGE', 0, SLOTS - 1);
+  await until(async () => (await admin.cluster('INFO')).includes('cluster_state:ok'));
+  return {
+    url: url.replace('redis:', 'redis-cluster:'),
+    stop: async () => {
+      await stop();
+      rmSync(join(tmpdir(), config), { force: true });
+    },
+  };
+}
+
 /** Three masters with a replica each. */
 export async function startCluster(slotOf) {
   const home = mkdtempSync(join(tmpdir(), 'bench-'));

@@ -1,10 +1,13 @@
 // What an application writes that uses no package: JSON under a key with a ttl. The yardstick of the ratios.
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 
 export const name = 'ioredis, JSON';
 
 export async function open(url) {
-  const redis = new Redis(url, { lazyConnect: true });
+  const isCluster = url.startsWith('redis-cluster:');
+  const redis = isCluster
+    ? new Cluster([url.replace('redis-cluster:', 'redis:')], { lazyConnect: true })
+    : new Redis(url, { lazyConnect: true });
   await redis.connect();
   return {
     get: async (id) => {
