@@ -9,49 +9,64 @@ const UNSEEN = 8 * 1024;
 const SMALL = 512;
 /** How fast a large record that was seen once is forgotten, with each one that is smaller. */
 const FADING = 0.98;
+/** The mean is that of about so many records. */
+const REMEMBERED = 16;
+
+/** Of the records of a namespace, in bytes. */
+interface Sizes {
+  largest: number;
+  mean: number;
+}
 
 /**
  * How large the records of each namespace are, as far as has been seen, so that what is read together is bounded by bytes. The
  * first record that is far larger than all before it may still fail its neighbours over a slow line: once.
  */
 export class RecordSizes {
-  private readonly sizes = new Map<string, number>();
+  private readonly sizes = new Map<string, Sizes>();
 
   /** @param largest - how large a record may be, in bytes */
   constructor(private readonly largest: number) {}
 
   /** So many of these keys should be read with one command. */
   keysAtOnce(keys: readonly string[]): number {
-    return Math.max(1, Math.floor(REPLY / this.largestOf(keys, UNSEEN)));
+    return Math.max(1, Math.floor(REPLY / this.most(keys, 'largest', UNSEEN)));
   }
 
-  /** So many bytes a reply with the records of these keys may have. Until one was seen, any size has to be expected. */
+  /** How many bytes a reply with the records of these keys is expected to have. Until one was seen, that may be any size. */
   replySize(keys: readonly string[]): number {
-    return keys.length * this.largestOf(keys, this.largest);
+    return keys.length * this.most(keys, 'mean', this.largest);
   }
 
   /** A record under this key has so many bytes, or 0 if there is none. */
   see(key: string, size: number): void {
     const namespace = namespaceOf(key);
-    const known = this.sizes.get(namespace) ?? 0;
-    if (size > known || known > SMALL || known === 0) this.sizes.set(namespace, Math.max(size, known * FADING, 1));
+    const known = this.sizes.get(namespace);
+    if (known === undefined) this.sizes.set(namespace, { largest: size, mean: size });
+    else if (size > known.largest || known.largest > SMALL) {
+      known.largest = Math.max(size, known.largest * FADING);
+      known.mean += (size - known.mean) / REMEMBERED;
+    }
   }
 
   /** A reply did not come: perhaps it was too large. */
   forget(keys: readonly string[]): void {
-    for (const key of keys) this.sizes.set(namespaceOf(key), Math.max(REPLY, this.sizes.get(namespaceOf(key)) ?? 0));
+    for (const namespace of new Set(keys.map(namespaceOf))) {
+      const { largest, mean } = this.sizes.get(namespace) ?? { largest: REPLY, mean: REPLY };
+      this.sizes.set(namespace, { largest: Math.max(largest, REPLY), mean });
+    }
   }
 
-  private largestOf(keys: readonly string[], unseen: number): number {
-    let largest = 1;
+  private most(keys: readonly string[], which: keyof Sizes, unseen: number): number {
+    let most = 1;
     let last: string | undefined;
     for (const key of keys) {
       const namespace = namespaceOf(key);
       if (namespace === last) continue; // as most are
       last = namespace;
-      largest = Math.max(largest, this.sizes.get(namespace) ?? unseen);
+      most = Math.max(most, this.sizes.get(namespace)?.[which] ?? unseen);
     }
-    return largest;
+    return most;
   }
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheApp } from '../support/cache-app.js';
 import { freePort } from '../../scripts/processes.mjs';
 import { eventually } from '../support/eventually.js';
+import { TcpProxy } from '../support/proxy.js';
 import { RedisServer } from '../support/redis-server.js';
 
 const RECORDS = 64;
@@ -91,6 +92,21 @@ describe('Over a slow line', () => {
     const results = await Promise.allSettled(reads);
     expect(fulfilled(results)).toBeGreaterThan(2);
     expect(owed / 2 ** 20).toBeLessThan(34);
+  }, 30_000);
+
+  it('one large record does not hold up the small ones that are read after it', async () => {
+    const far = await TcpProxy.start(server);
+    far.delay(20);
+    app = await CacheApp.start({ url: far.url, timeout: '10s' });
+    const keys = numbered(1000);
+    await writer.store.putMany(keys.map((key) => [key, 1]));
+    await writer.store.put('large', 'x'.repeat(6 * 2 ** 20));
+    await app.store.getMany(['key 0', 'large']);
+    const { roundTrips } = far;
+    expect(await app.store.getMany(keys)).toEqual(keys.map(() => 1));
+    // If each were expected to be as large as the largest, some five of them would leave at once: twelve round trips.
+    expect(far.roundTrips - roundTrips).toBeLessThan(7);
+    await far.stop();
   }, 30_000);
 
   it('a record that is far larger than all before it fails the small ones that are read with it once at most', async () => {
