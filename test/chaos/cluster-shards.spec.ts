@@ -13,16 +13,19 @@ describe('On a Cluster without failover', () => {
   let cluster: ClusterDeployment;
   let app: CacheApp;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     cluster = await ClusterDeployment.start({ nodeTimeout: 60_000 }); // nobody takes over
+  }, 40_000);
+  beforeEach(async () => {
+    await cluster.settled();
     app = await CacheApp.start({ url: cluster.url, timeout: TIMEOUT });
     await app.store.putMany(KEYS.map((key, i) => [key, i]));
   }, 40_000);
   afterEach(async () => {
     await app?.close();
-    cluster?.nodes.forEach((node) => node.thaw());
-    await cluster?.stop();
-  }, 20_000);
+    cluster.nodes.forEach((node) => node.thaw());
+  });
+  afterAll(() => cluster?.stop(), 20_000);
 
   const ownersOf = async () => {
     const owners = new Map<string, RedisServer>();
@@ -103,6 +106,7 @@ describe('On a Cluster without failover', () => {
     expect(reason).toBeInstanceOf(CacheUnavailableError);
     const write = await reasonOf(app.store.put(key, 1));
     expect(write).toMatchObject({ outcome: 'not-sent' });
+    await owner.cli('CLUSTER', 'SETSLOT', slot, 'STABLE');
     await target?.restart();
   }, 60_000);
 });
