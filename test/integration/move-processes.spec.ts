@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CacheUnavailableError, type MoveOptions, type RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheUnavailableError, type MoveOptions, RedisCacheStore } from 'nestjs-redis-cache-store';
 import { MINUTE } from '../contract/auth-contract.js';
 import { eventually } from '../support/eventually.js';
 import { TcpProxy } from '../support/proxy.js';
@@ -74,6 +74,23 @@ describe('moves of several processes', () => {
     } finally {
       await proxy.stop();
     }
+  });
+
+  it('a thorough deleteByTag reaches a record that no index named and that moves behind its walk over the namespace', async () => {
+    await store.put('old', 1, { tags: [TAG] });
+    await server.cli('DEL', `${OPTIONS.namespace}#${TAG}`); // evicted
+    const { backend } = RedisCacheStore.operationsOf(store);
+    const scan = backend.scan.bind(backend);
+    backend.scan = async function* (...prefixes) {
+      const pages = [];
+      for await (const page of scan(...prefixes)) pages.push(page);
+      expect(pages.flat()).toEqual([OLD]);
+      expect(await store.move('old', 'new')).toBe(1);
+      yield* pages;
+    };
+    expect(await store.deleteByTag(TAG, { thorough: true })).toBe(1);
+    backend.scan = scan;
+    await expectKeys([]);
   });
 
   it('stays in its index when the callback takes longer than any write does', async () => {
