@@ -51,7 +51,10 @@ describe('the index of a tag in Redis', () => {
   it.each<[string, (s: RedisCacheStore) => Promise<unknown>]>([
     ['delete', (s) => s.delete('key')],
     ['deleteMany', (s) => s.deleteMany(['key'])],
+    ['deleteIf', (s) => s.deleteIf('key', () => true)],
     ['take', (s) => s.take('key')],
+    ['move', (s) => s.move('key', 'new').then(() => s.delete('new'))],
+    ['move with a grace', (s) => s.move('key', 'new', { grace: '1m' }).then(() => s.deleteMany(['key', 'new']))],
     ['deleteByTag', (s) => s.deleteByTag(TAG)],
     ['deleteByTag of another tag', (s) => s.deleteByTag('admin')],
     ['clear', (s) => s.clear()],
