@@ -34,7 +34,8 @@ export interface Attempt {
  *
  * Somebody with a dump of Redis can try out which addresses were counted. Somebody who may write to Redis can reset counts, or lock
  * others out. There is no token here that could be stolen; a stolen session or code is counted like its owner's.
- * After an `unknown` the hit may have been counted; treat the attempt as refused.
+ * After an `unknown` the hit may have been counted: treat the attempt as refused, or hit again, which may count it twice. `peek` and
+ * `reset` can be repeated.
  *
  * @example
  * ```ts

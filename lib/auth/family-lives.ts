@@ -3,6 +3,7 @@ import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { decide } from './decide.js';
 import type { Lifetime } from './lifetime.js';
 import type { FamilyRecord } from './refresh-family.js';
+import { equalInConstantTime } from './secrets.js';
 
 /** What lives for ever lives 100 years, so that what is left of a life tells the time. In ms. */
 const FOREVER = 100 * 365 * 24 * 60 * 60 * 1000;
@@ -71,7 +72,7 @@ export class FamilyLives {
     const ttl = this.full(createdAt);
     const extend = (family: FamilyRecord) => {
       // Whoever has rotated it since then sees to it.
-      if (family.current !== current || family.isEnded) return { answer: false };
+      if (!equalInConstantTime(family.current, current) || family.isEnded) return { answer: false };
       return { answer: true, write: { ...family, left: ttl + (now() - begun) } };
     };
     return decide(this.#store, key, extend, { ttl });

@@ -63,8 +63,11 @@ const REFUND_BEFORE = 60_000;
  *
  * **Tokens for links** have 256 random bits; Redis knows a SHA-256 of them. Whoever reads the mail can use the link, once.
  *
- * After an `unknown`, repeat the call: of `redeem` and `redeemToken` it is `ok`, or `none` if it was carried out; then issue anew. An
- * issue that is repeated counts twice.
+ * Somebody with one stolen link or code (and its `bind`) can redeem it, if its owner has not done so; it gives no other one.
+ *
+ * After an `unknown`, repeat the call: of `redeem` and `redeemToken` it is `ok`, or `none` if it was carried out; then issue anew. A
+ * wrong guess that is repeated may cost two attempts. An `issue` that is repeated counts twice; of an `issueToken` that is repeated the
+ * first link, which nobody was sent, ends by itself.
  */
 export class OneTimeCodes<Data = unknown> {
   /** The odds of somebody who guesses, for one code and for a day of all guesses that `budget` allows (1: no budget). */

@@ -94,7 +94,7 @@ export function successorOf(token: RefreshToken, { sequence, current, successor 
     const decipher = createDecipheriv(CIPHER, keyFrom(token), sealed.subarray(0, NONCE_BYTES), { authTagLength: 16 });
     decipher.setAuthTag(sealed.subarray(-16));
     const secret = decipher.update(sealed.subarray(NONCE_BYTES, -16), undefined, 'utf8') + decipher.final('utf8');
-    if (sha256(secret) === current) return { family: token.family, sequence, secret };
+    if (equalInConstantTime(sha256(secret), current)) return { family: token.family, sequence, secret };
   } catch {
     // altered; the error of the cipher says no more
   }

@@ -93,13 +93,15 @@ const REMEMBERED = 60_000;
  * - Any other token of a known family is `reused`, and ends the family for the thief and the owner. (A minute later all its tokens are `unknown`.)
  * - Of any number of concurrent `rotate`s of a token, in any number of processes, one is `rotated`; there is one successor.
  * - A family is one record of constant size. Each token has 256 random bits beside the 128 of its family (RFC 6749, 10.10: 128 or more).
+ * - `retryWindow` is 10 s unless the options say otherwise. (Auth0: the previous token only, Supabase 10 s, Okta 30 s, Cognito up to
+ *   60 s, Hydra up to 5 min.) `idle` and `absolute` have to be given: RFC 9700 asks for an expiry, and leaves its length open.
  *
  * Somebody with a dump of Redis cannot use any token; with the dump and the previous token he has the current one, until the next
  * rotation. Somebody who may write to Redis can make families up; with `encryption` he can only delete them, or put back an old state.
  * Somebody with one stolen token and its owner cannot both go on: whoever comes second is `reused`.
  *
  * After an `unknown` of `rotate` the client sends the same token again: it is `rotated` or, within the window, `retried`. After
- * one of `issue` it logs in again; the others can be repeated.
+ * one of `issue` it logs in again; the others can be repeated, and then say `false`, or a smaller number, of what was carried out.
  */
 export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplicationShutdown, OnApplicationShutdown {
   /** What happens through this process. Completes when the application closes. */
@@ -134,9 +136,12 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
   }
 
   /**
-   * Exchanges a token for its successor in at most two round trips, three after a lost race, and more only to end a family for reuse
-   * or where extensions have failed. (Once in half an `idle` a rotation extends the life of the record in Redis, behind its answer; if
-   * that fails for half an `idle`, the next rotation does so before its answer.)
+   * Exchanges a token for its successor in at most two round trips, where no other call changes the family meanwhile, Redis knows the
+   * script, and no extension has failed. A rotation that loses a race to another one takes three, to an extension four, or one more if
+   * the extension comes between the two halves of its read. To end a family for reuse takes further ones.
+   *
+   * (Once in half an `idle` a rotation extends the life of the record in Redis, behind its answer; if that fails for half an `idle`, the
+   * next rotation does so before its answer.)
    *
    * @param change - gives the data of the successor, from those of the token; an error of it comes through, and nothing is rotated
    * @example

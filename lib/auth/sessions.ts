@@ -51,7 +51,8 @@ export type SessionsOf<Schema extends StandardSchemaV1> = Sessions<
  * Somebody with one token is that session until it ends, is revoked or regenerated; it opens no other one.
  *
  * Every method rejects with CacheUnavailableError in an outage. After an `unknown` of `create` or `regenerate` the user signs in again;
- * everything else can be repeated.
+ * everything else can be repeated: a change that adds something may be added twice, and a revocation that was carried out says `false`,
+ * or a smaller number.
  */
 export class Sessions<Data = unknown, Input = Data> implements OnApplicationShutdown {
   /** What happens through this process. Completes when the application closes. */

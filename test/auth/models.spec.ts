@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import { LONG } from '../support/fault-report.js';
 import { RedisServer } from '../support/redis-server.js';
 import { SECRET } from './auth-stage.js';
 import { attemptsModel, LIMIT as ATTEMPTS } from './models/attempts.model.js';
@@ -13,7 +14,7 @@ import { LIMIT as SESSIONS, sessionsModel } from './models/sessions.model.js';
  */
 const replay = JSON.parse(process.env['REPLAY'] ?? '{}') as { seed?: number; path?: string; replayPath?: string };
 
-// Two processes, of which either is killed, loses replies or its connections while it is called.
+// Two processes, of which either is killed, loses replies or its connections while it is called. CHAOS=long: ten times as many runs.
 describe('a model agrees over two processes, kills, cuts and lost replies:', () => {
   let server: RedisServer;
   let instances: Instances;
@@ -32,7 +33,7 @@ describe('a model agrees over two processes, kills, cuts and lost replies:', () 
   });
 
   async function expectAgreed<Model extends object>(service: ServiceModel<Model>): Promise<void> {
-    instances.killsLeft = 2;
+    instances.killsLeft = LONG ? 2 : 1;
     const { replayPath, ...found } = replay;
     const commands = fc.commands<Model, Instances, false>(service.steps, {
       maxCommands: 15,
@@ -44,7 +45,11 @@ describe('a model agrees over two processes, kills, cuts and lost replies:', () 
       await fc.asyncModelRun(() => ({ model, real: instances }), all);
       await service.end(model, instances);
     };
-    await fc.assert(fc.asyncProperty(commands, run), { numRuns: 12, interruptAfterTimeLimit: 60_000, ...found });
+    await fc.assert(fc.asyncProperty(commands, run), {
+      numRuns: LONG ? 60 : 6,
+      interruptAfterTimeLimit: 60_000,
+      ...found,
+    });
   }
 
   it('of Sessions', () => expectAgreed(sessionsModel), 120_000);

@@ -68,6 +68,27 @@ describe('tokens and codes on a bad network', () => {
     expect(await roundTripsOf(() => codes.redeemToken('reset', link))).toBe(1);
   });
 
+  it('a rotation that loses a race takes three round trips: of a race to an extension of its family, four', async () => {
+    const other = await stage.open(OPTIONS);
+    const token = await tokens.issue('user:42', {});
+    const rotations: Rotation[] = [];
+    const lost = async (faster: () => Promise<unknown>) => {
+      let calls = 0;
+      // Between the read of the rotation and its write.
+      const change = async (data: unknown) => (calls++ === 0 ? void (await faster()) : undefined, data);
+      const last = rotations.flatMap((rotation) => ('token' in rotation ? [rotation.token] : [])).at(-1) ?? token;
+      return roundTripsOf(async () => void rotations.push(await tokens.rotate(last, change)));
+    };
+    expect(await lost(() => other.get(RefreshTokens).rotate(token))).toBe(3);
+    // What an extension writes.
+    const families = await stage.stage.open({ namespace: 'refresh' });
+    const family = String((await tokens.list('user:42'))[0]?.family);
+    const left = 20 * DAY;
+    const extend = () => families.update<object>(family, (record) => ({ ...record, left }), { ttl: left });
+    expect(await lost(extend)).toBe(4);
+    expect(rotations).toMatchObject([{ outcome: 'retried' }, { outcome: 'rotated' }]);
+  });
+
   it('a rotation takes no more at any time in the life of a family, while it is extended behind the answer', async () => {
     let token = await tokens.issue('user:42', {});
     const key = `refresh:${(await tokens.list('user:42'))[0]?.family}`;

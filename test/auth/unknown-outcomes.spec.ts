@@ -77,6 +77,10 @@ const RETRIES: Record<string, Record<string, Retry>> = {
       expect(['ok', 'none']).toContain((await codes.redeem('login', subject, code)).outcome);
       expect((await codes.redeem('login', subject, code)).outcome).toBe('none');
       const next = await codes.issue('login', subject, 2);
+      // A wrong guess costs an attempt, or two.
+      await lossy((services) => services.codes.redeem('login', subject, 'wrong'));
+      const wrong = await codes.redeem('login', subject, 'wrong');
+      expect([1, 2]).toContain(wrong.outcome === 'wrong' && wrong.attemptsLeft);
       expect(await codes.redeem('login', subject, next)).toEqual({ outcome: 'ok', data: 2 });
     },
     async redeemToken({ codes }, lossy, subject) {
@@ -99,7 +103,14 @@ const RETRIES: Record<string, Record<string, Retry>> = {
       if (typeof third !== 'string') expect(third).toBeInstanceOf(TooManyAttemptsError);
     },
   },
-  '`get`, `update`, `reauthenticate`, `list`': {
+  '`issueToken`': {
+    async issueToken({ codes }, lossy, subject) {
+      await lossy((services) => services.codes.issueToken('reset', subject, 1));
+      const link = await codes.issueToken('reset', subject, 2);
+      expect(await codes.redeemToken('reset', link)).toEqual({ outcome: 'ok', subject, data: 2 });
+    },
+  },
+  '`get`, `update`, `reauthenticate`, `list`, `peek`': {
     async get({ sessions }, lossy, subject) {
       const { token } = await sessions.create(subject, 1);
       await lossy((services) => services.sessions.get(token));
@@ -116,13 +127,21 @@ const RETRIES: Record<string, Record<string, Retry>> = {
       await lossy((services) => services.sessions.reauthenticate(token));
       expect((await sessions.reauthenticate(token))?.isFresh('1m')).toBe(true);
     },
-    async list({ sessions }, lossy, subject) {
+    async list({ sessions, tokens }, lossy, subject) {
       const { session } = await sessions.create(subject, 1);
       await lossy((services) => services.sessions.list(subject));
       expect(await sessions.list(subject)).toMatchObject([{ id: session.id }]);
+      await tokens.issue(subject, 1);
+      await lossy((services) => services.tokens.list(subject));
+      expect(await tokens.list(subject)).toMatchObject([{ subject }]);
+    },
+    async peek({ attempts }, lossy, subject) {
+      await attempts.hit(subject);
+      await lossy((services) => services.attempts.peek(subject));
+      expect(await attempts.peek(subject)).toMatchObject({ count: 1 });
     },
   },
-  '`revoke`, `revokeToken`, `revokeAll`, `reset`': {
+  '`revoke`, `revokeToken`, `revokeOthers`, `revokeAll`, `reset`': {
     async revoke({ sessions, tokens }, lossy, subject) {
       const { token, session } = await sessions.create(subject, 1);
       const isUnknown = await lossy((services) => services.sessions.revoke(subject, session.id));
@@ -140,6 +159,13 @@ const RETRIES: Record<string, Record<string, Retry>> = {
       expect(isUnknown || !(await sessions.revokeToken(token))).toBe(true);
       await sessions.revokeToken(token);
       expect(await sessions.get(token)).toBeUndefined();
+    },
+    async revokeOthers({ sessions }, lossy, subject) {
+      for (let i = 0; i < 2; i++) await sessions.create(subject, 1);
+      const { token, session } = await sessions.create(subject, 1);
+      const isUnknown = await lossy((services) => services.sessions.revokeOthers(token));
+      expect(await sessions.revokeOthers(token)).toBeLessThanOrEqual(isUnknown ? 2 : 0);
+      expect(await sessions.list(subject)).toMatchObject([{ id: session.id }]);
     },
     async revokeAll({ sessions, tokens }, lossy, subject) {
       for (let i = 0; i < 3; i++) await sessions.create(subject, 1);
@@ -168,14 +194,36 @@ const RETRIES: Record<string, Record<string, Retry>> = {
 };
 
 /** Reads are sent again by themselves: nobody is told that their first reply was lost. */
-const NEVER_UNKNOWN = ['get', 'list'];
+const NEVER_UNKNOWN = ['get', 'list', 'peek'];
+/** Methods that ask Redis by others, and never reject, or that an application does not call. */
+const NOT_IN_TABLE = ['Sessions.bind', 'Sessions.left'];
 
-function servicesOf(module: TestingModule): Services {
+/** `Sessions.create` and so on: the public methods of the services, less the hooks that Nest calls. */
+const METHODS = [Sessions, RefreshTokens, OneTimeCodes, AttemptLimiter].flatMap(({ name, prototype }) =>
+  Object.entries(Object.getOwnPropertyDescriptors<object>(prototype))
+    .filter(([method, { value }]) => typeof value === 'function' && !/^constructor$|Shutdown$/.test(method))
+    .map(([method]) => `${name}.${method}`)
+    .filter((method) => !NOT_IN_TABLE.includes(method)),
+);
+
+/** A service that notes which of its methods are called. */
+function noting<Service extends object>(service: Service, called: Set<string>): Service {
+  return new Proxy(service, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      called.add(`${target.constructor.name}.${String(name)}`);
+      return member.bind(target) as unknown;
+    },
+  });
+}
+
+function servicesOf(module: TestingModule, called = new Set<string>()): Services {
   return {
-    sessions: module.get<Sessions<number>>(Sessions),
-    tokens: module.get<RefreshTokens<number>>(RefreshTokens),
-    codes: module.get<OneTimeCodes<number>>(OneTimeCodes),
-    attempts: module.get(AttemptLimiter),
+    sessions: noting(module.get<Sessions<number>>(Sessions), called),
+    tokens: noting(module.get<RefreshTokens<number>>(RefreshTokens), called),
+    codes: noting(module.get<OneTimeCodes<number>>(OneTimeCodes), called),
+    attempts: noting(module.get(AttemptLimiter), called),
   };
 }
 
@@ -184,6 +232,8 @@ describe('after an unknown outcome, the retry that docs/auth.md names resolves t
   let proxy: TcpProxy;
   let direct: Services;
   let subjects = 0;
+  /** The methods of which a reply was lost. */
+  const lost = new Set<string>();
   beforeAll(async () => {
     stage = await AuthStage.redis();
     proxy = await TcpProxy.start(stage.stage.server);
@@ -199,8 +249,8 @@ describe('after an unknown outcome, the retry that docs/auth.md names resolves t
   async function lose(others: number, call: (services: Services) => Promise<unknown>): Promise<boolean> {
     // One for each loss: a connection that ends again and again is opened later and later.
     const module = await stage.open(OPTIONS, { url: proxy.url, heartbeat: '1h' });
-    const services = servicesOf(module);
-    await services.attempts.peek('connected');
+    await module.get(AttemptLimiter).peek('connected');
+    const services = servicesOf(module, lost);
     void proxy.dropReplies(others);
     try {
       await call(services);
@@ -233,13 +283,17 @@ describe('after an unknown outcome, the retry that docs/auth.md names resolves t
       others < 4 || (others < 10 && unknown.length === 0 && !NEVER_UNKNOWN.includes(call));
       others++
     ) {
-      const lossy: Lossy = async (lost) => {
-        const isUnknown = await lose(others, lost);
+      const lossy: Lossy = async (asked) => {
+        const isUnknown = await lose(others, asked);
         if (isUnknown) unknown.push(call);
         return isUnknown;
       };
       await retry(direct, lossy, `user:${++subjects}`);
     }
     expect(unknown.length > 0).toBe(!NEVER_UNKNOWN.includes(call));
+  });
+
+  it('of every method of every service', () => {
+    expect([...lost].toSorted()).toEqual(METHODS.toSorted());
   });
 });
