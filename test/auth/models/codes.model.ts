@@ -75,10 +75,14 @@ export const codesModel: ServiceModel<Codes> = {
       expect(link.ok).toBeLessThanOrEqual(1);
     }),
   ],
-  // Whatever was lost, a new link works, and once.
-  async end({ subject }, instances) {
+  // Whatever was lost, the code that is left is ok once at most, and a new link works, and once.
+  async end({ subject, code }, instances) {
+    const guesses = { ...CALM, calls: 3 };
+    const told = code && (await instances.call(guesses, 'codes', 'redeem', 'login', subject, code.text));
+    const oks = valuesOf(told ?? []).filter(({ outcome }) => outcome === 'ok').length;
+    expect((code?.ok ?? 0) + oks).toBeLessThanOrEqual(1);
     const [token = ''] = valuesOf(await instances.call(CALM, 'codes', 'issueToken', 'reset', subject, 1));
-    const redeemed = await instances.call({ ...CALM, calls: 3 }, 'codes', 'redeemToken', 'reset', token);
+    const redeemed = await instances.call(guesses, 'codes', 'redeemToken', 'reset', token);
     expect(valuesOf(redeemed).filter(({ outcome }) => outcome === 'ok')).toHaveLength(1);
   },
 };
