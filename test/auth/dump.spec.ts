@@ -1,7 +1,9 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
+import { CacheCorruptError } from 'nestjs-redis-cache-store';
 import { AttemptLimiter, OneTimeCodes, RefreshTokens, Sessions } from 'nestjs-redis-cache-store/auth';
+import { assertFamily, firstToken, parseToken, successorOf, tokenText } from '../../lib/auth/refresh-family.js';
 import { AuthStage, SECRET } from './auth-stage.js';
 
 const OPTIONS = {
@@ -92,6 +94,59 @@ describe('a dump of Redis', () => {
         for (const form of ['latin1', 'hex', 'base64url'] as const) expect(text).not.toContain(hash.toString(form));
       }
     }
+  });
+
+  it('has one record of a family, of constant size, however often it is rotated', async () => {
+    const tokens = (await stage.open(OPTIONS)).get(RefreshTokens);
+    let token = await rotateOn(tokens, await tokens.issue('user:43', { scope: 'mobile' }));
+    const [{ family } = { family: '' }] = await tokens.list('user:43');
+    const sizes = async () => [
+      ((await stage.stage.server.cli('KEYS', 'refresh*')) as string[]).toSorted(),
+      Number(await stage.stage.server.cli('STRLEN', `refresh:${family}`)),
+    ];
+    const [keys, size] = await sizes();
+    for (let i = 0; i < 50; i++) token = await rotateOn(tokens, token);
+    const [laterKeys, laterSize] = await sizes();
+    expect(keys).toEqual(expect.arrayContaining([`refresh:${family}`, 'refresh#user:43']));
+    expect(laterKeys).toEqual(keys);
+    expect(Number(size)).toBeGreaterThan(100);
+    expect(Math.abs(Number(laterSize) - Number(size))).toBeLessThan(20); // numbers take more or fewer digits
+  });
+
+  it('gives the current refresh token to nobody but who has the previous one, and that until the next rotation', async () => {
+    const tokens = (await stage.open(OPTIONS)).get(RefreshTokens);
+    const store = await stage.stage.open({ namespace: 'refresh' });
+    const read = async () => {
+      const [{ family } = { family: '' }] = await tokens.list('user:44');
+      const record = await store.get(family);
+      assertFamily(record);
+      return record;
+    };
+    const chain = [await tokens.issue('user:44', {})];
+    const tokenAt = (i: number) => parseToken(chain[i]) ?? firstToken('');
+    for (let i = 0; i < 2; i++) chain.push(await rotateOn(tokens, chain[i] ?? ''));
+    expect(tokenText(successorOf(tokenAt(1), await read()))).toBe(chain[2]);
+    const record = await read();
+    expect(() => successorOf(tokenAt(0), record)).toThrow(CacheCorruptError);
+    expect(() => successorOf(firstToken(tokenAt(1).family), record)).toThrow(CacheCorruptError);
+    await rotateOn(tokens, chain[2] ?? '');
+    const next = await read();
+    expect(() => successorOf(tokenAt(1), next)).toThrow(CacheCorruptError);
+  });
+
+  it('cannot be written to with `encryption` so that a session of one token becomes that of another', async () => {
+    const keys = { keys: [SECRET] };
+    const sessions = (await stage.open(OPTIONS, { encryption: keys })).get(Sessions);
+    const [own, foreign] = [await sessions.create('mallory', {}), await sessions.create('ann', {})];
+    const redis = new Redis(stage.stage.url);
+    try {
+      const stolen = await redis.getBuffer(`session:${foreign.session.id}`);
+      await redis.set(`session:${own.session.id}`, stolen ?? '', 'KEEPTTL');
+    } finally {
+      redis.disconnect();
+    }
+    await expect(sessions.get(own.token)).rejects.toBeInstanceOf(CacheCorruptError);
+    expect(await sessions.get(foreign.token)).toMatchObject({ subject: 'ann' });
   });
 
   it('is not shown by services, events, errors and logs either', async () => {
