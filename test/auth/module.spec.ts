@@ -201,6 +201,14 @@ describe('RedisCacheAuthModule', () => {
       expect(warnings).toEqual([]);
     });
 
+    it('may be as long, as short and as many as the limits say, without a warning', async () => {
+      await start({
+        codes: { ...codes, ttl: '10m', length: 6, attempts: 100 },
+        refreshTokens: { ...refreshTokens, retryWindow: '5m' },
+      });
+      expect(warnings).toEqual([]);
+    });
+
     it('may leave out the secret of codes where the module has encryption keys', async () => {
       const encryption = { keys: [randomBytes(32)] };
       const module = await start({ codes: { namespace: 'code' } }, { ...ROOT, encryption });

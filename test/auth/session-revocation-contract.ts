@@ -114,6 +114,20 @@ export function describeSessionRevocation(at: () => AuthStage): void {
       expect(isComplete).toBe(true);
     });
 
+    it('emits nothing of a session that expires by itself', async () => {
+      const events: string[] = [];
+      sessions.events$.subscribe(({ type }) => events.push(type));
+      const { token } = await create();
+      await stage.pass(31 * MINUTE);
+      expect([await sessions.get(token), await idsOf(), await sessions.revokeToken(token)]).toEqual([
+        undefined,
+        [],
+        false,
+      ]);
+      expect(await sessions.revokeAll('user:42')).toBe(0);
+      expect(events).toEqual(['created']);
+    });
+
     describe('a limit that evicts the oldest', () => {
       beforeEach(async () => {
         sessions = await stage.sessions<string>({ limit: { sessions: 3, when: 'evict-oldest' } });
