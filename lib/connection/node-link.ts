@@ -169,9 +169,12 @@ export class NodeLink {
     await this.#client.connect();
     // Not ioredis' own event, which comes by a tick that a test may have faked.
     this.#client.stream.once('close', () => this.#end());
-    this.#client.stream.on('data', () => {
-      this.#heardAt = now();
-      this.#heardAtByWall = wallNow();
+    // Before ioredis: replies that came while the process was suspended tell of a time that is over.
+    this.#client.stream.prependListener('data', () => {
+      const [at, atByWall] = [now(), wallNow()];
+      const slept = atByWall - this.#heardAtByWall - (at - this.#heardAt);
+      [this.#heardAt, this.#heardAtByWall] = [at, atByWall];
+      if (slept > this.#settings.patience) this.destroy(new Error(`suspended for ${Math.round(slept)} ms`));
     });
     const steps = [];
     if (login.password) steps.push(this.#logIn(login, deadline));
