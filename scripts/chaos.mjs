@@ -1,4 +1,4 @@
-// `npm run test:chaos`: the fault runs of test/chaos and test/linearizability at full length, then tables of what they
+// `npm run test:chaos`: the fault runs of test/chaos and test/linearizability and the models with kills at full length, then tables of what they
 // measured. If all runs of a folder passed, its table replaces its results.md, which docs/faults.md shows.
 // `npm run test:chaos -- test/linearizability` runs one of them. Every run hands in its row through reportFault() of test/support/fault-report.ts.
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -34,6 +34,7 @@ const HISTORY_COLUMNS = [
   'without explanation',
 ];
 const FOLDERS = ['test/chaos', 'test/linearizability'];
+const MODELS = ['test/auth/models.spec.ts', 'test/integration/tag-model.spec.ts'];
 
 const dir = mkdtempSync(join(tmpdir(), 'chaos-'));
 const report = join(dir, 'faults.jsonl');
@@ -41,7 +42,7 @@ const timeline = join(dir, 'timeline.svg');
 const selection = process.argv.slice(2);
 try {
   const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
-  const paths = selection.some((argument) => argument.startsWith('test/')) ? [] : FOLDERS;
+  const paths = selection.some((argument) => argument.startsWith('test/')) ? [] : [...FOLDERS, ...MODELS];
   // One fault at a time: two of them on one machine would measure each other.
   const { status } = spawnSync(process.execPath, [...jest, ...paths, '--runInBand', ...selection], {
     cwd: ROOT,
