@@ -14,9 +14,9 @@ const LONGEST = 100 * 365.25 * 24 * 60 * 60 * 1000;
 /** The rest of what a writing call asks for, as far as it does. */
 export interface Given {
   /** For how long; `null`: for ever. */
-  readonly ttl?: number | null;
+  readonly ttl?: number | null | undefined;
   /** Until when, in ms since the epoch, whatever the ttl; only beside a `ttl`. */
-  readonly end?: number;
+  readonly end?: number | undefined;
   /** The ids of the tags. */
   readonly tags?: readonly string[] | undefined;
   readonly limit?: Limit | undefined;
@@ -38,12 +38,13 @@ export function readPutOptions(
     throw new CacheArgumentError('expiresAt: must not be given beside a ttl; leave out one of them');
   }
   const end = expiresAt === undefined ? undefined : momentOf(expiresAt, now);
+  const life = ttl === undefined ? undefined : ttlOf(settings, ttl);
   return {
-    ...(ttl !== undefined && { ttl: ttlOf(settings, ttl) }),
     // A header has no ttl below 1 ms; the record is gone by then.
-    ...(end !== undefined && { ttl: Math.max(1, end - now), end }),
-    ...(tags !== undefined && { tags: naming.tagIds(tags) }),
-    ...(limit !== undefined && { limit: readLimit(limit, naming, tags) }),
+    ttl: end === undefined ? life : Math.max(1, end - now),
+    end,
+    tags: tags === undefined ? undefined : naming.tagIds(tags),
+    limit: limit === undefined ? undefined : readLimit(limit, naming, tags),
   };
 }
 
