@@ -5,7 +5,7 @@ const MOST = 1024;
 
 /**
  * The ids of the tokens that came last. A guard sees the same tokens again and again, and hashing one takes longer than all else that
- * `Sessions.get` adds to the `get` of the store: with this the read of a guard has 0.91 of the rate of a bare `get` at 64 callers,
+ * `Sessions.get` adds to the `get` of the store: with this the read of a guard has 0.90 to 0.95 of the rate of a bare `get` at 64 callers,
  * without it 0.80 (bench/auth.mjs). A heap snapshot of the process shows these tokens, as it shows those of requests.
  */
 export class TokenIds {
