@@ -8,7 +8,7 @@ import { chunks } from './writes-in-parts.js';
 /** Members of one page, and of one removal: as many as one command looks for the records of. Some 0.2 ms of Redis' time in an index of a million. */
 const PAGE = 200;
 /** On a Cluster, index and record may live on nodes whose clocks differ: the index outlives the record by this, in ms. */
-const CLUSTER_CLOCK_SKEW = 5000;
+const CLUSTER_CLOCK_SKEW = 10_000;
 
 /** Indexes as sorted sets, whose scores are the moments. */
 export class RedisIndexes implements IndexBackend {

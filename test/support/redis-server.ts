@@ -24,6 +24,8 @@ export interface RedisServerOptions {
   /** TLS only, no plain port; `url` is then a `rediss:` one. */
   tls?: TlsFiles;
   password?: string;
+  /** Of its process. Default: ours. */
+  env?: NodeJS.ProcessEnv;
 }
 
 const READY_WITHIN = 15_000;
@@ -151,7 +153,10 @@ export class RedisServer {
     const found = findRedisServer();
     if (found.path === undefined) throw new Error(found.problem);
     const removeDir = this.options.dir === undefined ? this.dir : '';
-    const child = spawnGuarded(found.path, this.commandLine(found.version), { removeDir });
+    const child = spawnGuarded(found.path, this.commandLine(found.version), {
+      removeDir,
+      env: this.options.env ?? process.env,
+    });
     child.unref(); // a server that a test forgot must not keep Jest from exiting
     this.process = child;
     child.once('exit', () => this.disconnectClients());
