@@ -154,14 +154,16 @@ describe('no log, trace, error or object shows a value, a key, a tag or a passwo
     });
 
     it('when Redis stops answering (timeout), and after that', async () => {
-      const module = await apps.boot({ ...kind, timeout: 100 });
-      const store = module.get(RedisCacheStore);
-      await eventually(() => store.put(KEY, VALUE, { tags: [TAG] })); // 100 ms are short on a busy machine
+      const module = await apps.boot({ ...kind, timeout: 400 });
+      const [store, connection] = [module.get(RedisCacheStore), module.get(RedisConnection)];
+      await eventually(() => store.put(KEY, VALUE, { tags: [TAG] }));
+      // Nothing older is on its way, whose timeout would end the connection first.
+      await eventually(() => connection.ping());
       server.freeze();
       try {
         const errors = await failuresOf(store);
         expect(errors).toContainEqual(expect.objectContaining({ reason: 'timeout' }));
-        expectSecret(module.get(RedisConnection));
+        expectSecret(connection);
         expectSecret(store);
       } finally {
         server.thaw();
