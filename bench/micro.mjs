@@ -115,7 +115,7 @@ const TRICKS = {
   'nonces drawn in bulk (record/nonces.ts)': { ...NONCES, round: 'sealed' },
   'a wall clock that is read once in a ms (store/coarse-wall-clock.ts)': { ...WALL_CLOCK, round: 'hits' },
   'strings that are made fast again (ioredis/workarounds/string-speed.ts)': { ...STRINGS, round: 'puts' },
-  'decoding without an async function (store/reads.ts)': { ...DECODE, round: 'callers' },
+  'decoding without an async function (store/reads.ts)': { ...DECODE, round: 'crowd' },
   'reads that leave in parts (backend/read-batcher.ts)': { ...PARTS, round: 'callers' },
   'get without an async function, from Redis (store/reads.ts)': { ...GET, round: 'gets' },
   'get without an async function, from the near cache (store/reads.ts)': { ...GET, round: 'hits' },
@@ -184,16 +184,18 @@ async function work(build, url) {
   const values = Array.from({ length: 1000 }, (_, i) => [sessionId(i), session(i)]);
   await store.putMany(values);
   const hundred = (call) => Promise.all(Array.from({ length: 100 }, (_, i) => call(...values[i])));
+  const together = (callers) => {
+    const caller = async (first) => {
+      for (let i = first; i < 4096; i += callers) await store.get(values[i % 1000][0]);
+    };
+    return Promise.all(Array.from({ length: callers }, (_, i) => caller(i)));
+  };
   const rounds = {
     gets: async () => {
       for (let i = 0; i < 40; i++) await hundred((key) => store.get(key));
     },
-    callers: async () => {
-      const caller = async (first) => {
-        for (let i = first; i < 4096; i += 64) await store.get(values[i % 1000][0]);
-      };
-      await Promise.all(Array.from({ length: 64 }, (_, i) => caller(i)));
-    },
+    callers: () => together(64),
+    crowd: () => together(512),
     puts: async () => {
       for (let i = 0; i < 20; i++) await hundred((key, value) => store.put(key, value));
     },

@@ -106,7 +106,7 @@ export class ReadBatcher<T = Buffer | undefined> {
       : this.fetch(keys, deadline);
     const refuseAll = (error: unknown) => groups.forEach((group) => this.refuse(error, group));
     const giveAll = (found: readonly Fetched<T>[]) =>
-      groups.forEach((group, i) => this.give(found[i] as Fetched<T>, group)); // as many as keys;
+      groups.forEach((group, i) => this.give(found[i] as Fetched<T>, group)); // as many as keys
     if (fetched instanceof Promise) fetched.then(giveAll, refuseAll);
     else giveAll(fetched);
   };

@@ -101,8 +101,8 @@ export class Reads {
   }
 
   /**
-   * The value in a record's bytes; `undefined` if that is too old to be read. At once, if it can be: through an async function a read by
-   * one of many callers takes this process a tenth longer (bench/micro.mjs).
+   * The value in a record's bytes; `undefined` if that is too old to be read. At once, if it can be: through an async function
+   * the reads of 512 callers take a tenth longer (bench/micro.mjs).
    */
   decode(id: string, bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
     const decoded = this.codec.decode(id, bytes);
