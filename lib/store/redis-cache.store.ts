@@ -263,9 +263,9 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /**
    * Deletes every record that has the tag: "sign out everywhere". None that was acknowledged before the call is readable after it, however it was
-   * extended, rewritten or moved, but for at most 2 × `timeout` under the new key of a `move` that has not resolved. `thorough`: looks at every
-   * record of the namespace, too, so that this holds although Redis evicted an index or lost a shard. The number of records deleted.
-   *
+   * extended, rewritten or moved, but for at most 2 × `timeout` under the new key of a `move` that has not resolved; on a Cluster, while the clocks
+   * of its nodes differ by at most 10 s. `thorough`: looks at every record of the namespace, too, so that this holds although Redis evicted an
+   * index or lost a shard. The number of records deleted.
    * @throws CacheCorruptError, once all others are deleted, if there is something that cannot be parsed
    * @example `await sessions.deleteByTag('user:42')`
    */
