@@ -5,7 +5,7 @@ import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 
-/** GETDEL, PXAT and ZADD GT need it. */
+/** PXAT and ZADD GT need it. */
 const OLDEST_SERVER = 6.2;
 
 /**

@@ -1,7 +1,7 @@
 import type { RedisCommand } from './call.js';
 import type { RedisConnection } from './redis-connection.js';
 
-/** The oldest Redis with everything that is used: GETDEL, PXAT, ZADD GT. */
+/** The oldest Redis with everything that is used: PXAT, ZADD GT. */
 const OLDEST = 6.2;
 
 /**
@@ -25,7 +25,7 @@ export async function checkServer(connection: RedisConnection, keepsForever: boo
   const mayLose = keepsForever && field('aof_enabled') === '0' && lazily !== undefined;
   return [
     Number.parseFloat(version ?? '') < OLDEST &&
-      `Redis ${version} is older than ${OLDEST}, which this package needs: take() and tags will fail`,
+      `Redis ${version} is older than ${OLDEST}, which this package needs: tags and expiresAt will fail`,
     field('role') === 'slave' &&
       'the server is a replica: writes will be refused (READONLY), and reads may be out of date',
     field('cluster_enabled') === '1' &&
