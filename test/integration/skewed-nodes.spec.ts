@@ -1,52 +1,50 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findRedisServer, freePort } from '../../scripts/processes.mjs';
 import { CacheApp } from '../support/cache-app.js';
+import { startNode } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
-import { RedisServer } from '../support/redis-server.js';
+import type { RedisServer } from '../support/redis-server.js';
 import { NO_SHIFT, shiftedServerClock } from '../support/shifted-server-clock.js';
 
 const HALF = 8192;
 const keysOf = (tag: string) => Array.from({ length: 40 }, (_, i) => `${tag}, ${i}`);
 
-/** Two masters with half of the slots each. */
-async function startPair(environments: (NodeJS.ProcessEnv | undefined)[]): Promise<[RedisServer, RedisServer]> {
-  const { version = 7 } = findRedisServer();
-  const [busPort, ...others] = await Promise.all(environments.map(freePort));
-  const ports = [busPort, ...others];
-  const [first, second] = await Promise.all(
-    environments.map((env, i) => {
-      const bus = version >= 7 ? ['--cluster-port', String(ports[i])] : [];
-      return RedisServer.start({ args: ['--cluster-enabled', 'yes', ...bus], ...(env && { env }) });
-    }),
-  );
-  if (!first || !second) throw new Error('there are two');
-  for (const [i, node] of [first, second].entries()) {
+/** Two masters with half of the slots each; the wall clock of the second one is so many seconds ahead. */
+async function startPair(ahead: number, dir: string): Promise<[RedisServer, RedisServer]> {
+  const [first, second] = await Promise.all([startNode(), startNode({ env: shiftedServerClock(ahead, dir) })]);
+  const pair: [RedisServer, RedisServer] = [first.server, second.server];
+  for (const [i, node] of pair.entries()) {
     await node.cli('CLUSTER', 'ADDSLOTS', ...Array.from({ length: HALF }, (_, slot) => i * HALF + slot));
   }
-  await second.cli('CLUSTER', 'MEET', '127.0.0.1', first.port, version >= 7 ? (busPort ?? 0) : first.port + 10_000);
-  for (const node of [first, second]) {
+  await second.server.cli('CLUSTER', 'MEET', '127.0.0.1', first.server.port, first.busPort);
+  for (const node of pair) {
     await eventually(async () => expect(await node.cli('CLUSTER', 'INFO')).toContain('cluster_state:ok'), {
       timeout: 20_000,
     });
   }
-  return [first, second];
+  return pair;
 }
 
 const describeIf = NO_SHIFT === undefined ? describe : describe.skip;
 const title = `Nodes of a Cluster whose clocks differ by 8 seconds${NO_SHIFT === undefined ? '' : ` (skipped: ${NO_SHIFT})`}`;
 
 describeIf(title, () => {
+  let dir: string;
   let nodes: [RedisServer, RedisServer];
   let app: CacheApp;
 
   beforeAll(async () => {
-    nodes = await startPair([undefined, shiftedServerClock(8)]);
+    dir = mkdtempSync(join(tmpdir(), 'clock-'));
+    nodes = await startPair(8, dir);
     const url = `redis-cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
     app = await CacheApp.start({ url, namespace: 'skew', ttl: '1h' });
   }, 60_000);
   afterAll(async () => {
     await app?.close();
     await Promise.all(nodes?.map((node) => node.stop()) ?? []);
+    rmSync(dir, { recursive: true, force: true });
   });
 
   /** A tag whose index lies on the first node, or on the second one. */

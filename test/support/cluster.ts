@@ -7,6 +7,7 @@ export interface ClusterOptions {
   nodeTimeout?: number;
   password?: string;
   appendonly?: boolean;
+  env?: NodeJS.ProcessEnv;
 }
 
 const MASTERS = 3;
@@ -257,7 +258,8 @@ interface Node {
   busPort: number;
 }
 
-async function startNode({ nodeTimeout = 1000, ...options }: ClusterOptions): Promise<Node> {
+/** A node that knows of no others. */
+export async function startNode({ nodeTimeout = 1000, ...options }: ClusterOptions = {}): Promise<Node> {
   const { version = 7 } = findRedisServer();
   const busPort = await freePort();
   const settings = {

@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findExecutable } from '../../scripts/processes.mjs';
 
@@ -43,9 +42,11 @@ time_t time(time_t *result) {
 export const NO_SHIFT =
   process.platform !== 'linux' ? 'not on Linux' : COMPILER === undefined ? 'no C compiler' : undefined;
 
-/** The environment of a server whose wall clock is so many seconds ahead (below 0: behind). */
-export function shiftedServerClock(ahead: number): NodeJS.ProcessEnv {
-  const dir = mkdtempSync(join(tmpdir(), 'clock-'));
+/**
+ * The environment of a server whose wall clock is so many seconds ahead (below 0: behind). What it loads is compiled into `dir`,
+ * and needed there for as long as it runs.
+ */
+export function shiftedServerClock(ahead: number, dir: string): NodeJS.ProcessEnv {
   const [source, library] = [join(dir, 'clock.c'), join(dir, 'clock.so')];
   writeFileSync(source, SOURCE);
   execFileSync(COMPILER ?? '', ['-shared', '-fPIC', '-O1', '-o', library, source]);
