@@ -1,4 +1,4 @@
-import { namespaceOf } from './record-sizes.js';
+import { namespaceOf } from '../connection/invalidation-feed.js';
 
 /**
  * Which keys are likely to be absent: those of a namespace whose last read found nothing, as with a deny-list. Whether they are

@@ -1,3 +1,9 @@
+/**
+ * By so much, in ms, the clocks of a Cluster's nodes may differ without harm. An index and a record that it names may lie on two of
+ * them: what is to outlive the record is kept for so much longer, and what is judged to be over waits for so much longer.
+ */
+export const CLOCK_SKEW = 10_000;
+
 /** A member of an index. */
 export interface IndexMember {
   readonly member: string;
@@ -20,7 +26,7 @@ export interface Membership {
  * Indexes, a part of the port with the same rules. An index is a set of members, each with a moment until which it stays.
  * It lives as long as its last member. No command on one takes more than 2 ms of Redis' time, however large it is: members
  * whose moment has passed are not given any more, and are trimmed in bounded steps as others are added, removed or walked over
- * (on a Cluster some seconds later than their moment, since the clocks of nodes differ).
+ * (on a Cluster `CLOCK_SKEW` later than their moment).
  */
 export interface IndexBackend {
   /**

@@ -1,3 +1,5 @@
+import { namespaceOf } from '../connection/invalidation-feed.js';
+
 /**
  * What one reply should bring at most, in bytes: over a slow line it takes some hundredths of a second, so that one that comes in
  * part before the deadline loses little, and small records do not wait for large ones.
@@ -68,8 +70,4 @@ export class RecordSizes {
     }
     return most;
   }
-}
-
-export function namespaceOf(key: string): string {
-  return key.slice(0, key.indexOf(':') + 1);
 }

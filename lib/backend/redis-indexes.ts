@@ -1,5 +1,6 @@
 import type { RedisConnection } from '../connection/redis-connection.js';
 import type { RedisReply } from '../connection/call.js';
+import { CLOCK_SKEW } from './indexes.js';
 import type { IndexBackend, IndexMember, Membership } from './indexes.js';
 import type { RedisCaller } from './redis-caller.js';
 import { ADD_TO_INDEX, ADMIT_TO_INDEX, INDEX_PAGE, NEVER, REMOVE_FROM_INDEX } from './redis-scripts.js';
@@ -7,8 +8,6 @@ import { chunks } from './writes-in-parts.js';
 
 /** Members of one page, and of one removal: as many as one command looks for the records of. Some 0.2 ms of Redis' time in an index of a million. */
 const PAGE = 200;
-/** On a Cluster, index and record may live on nodes whose clocks differ: the index outlives the record by this, in ms. */
-const CLUSTER_CLOCK_SKEW = 10_000;
 
 /** Indexes as sorted sets, whose scores are the moments. */
 export class RedisIndexes implements IndexBackend {
@@ -18,7 +17,7 @@ export class RedisIndexes implements IndexBackend {
     private readonly connection: RedisConnection,
     private readonly caller: RedisCaller,
   ) {
-    this.skew = String(connection.isCluster ? CLUSTER_CLOCK_SKEW : 0);
+    this.skew = String(connection.isCluster ? CLOCK_SKEW : 0);
   }
 
   async addToIndex(

@@ -132,6 +132,6 @@ export class InvalidationFeed {
 }
 
 /** What comes before the first colon of a key, with it. */
-function namespaceOf(key: string): string {
+export function namespaceOf(key: string): string {
   return key.slice(0, key.indexOf(':') + 1);
 }

@@ -1,4 +1,5 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import { CLOCK_SKEW } from '../backend/indexes.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
 import type { RecordHeader } from '../record/layout.js';
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
@@ -13,7 +14,6 @@ import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';
 import type { StoreSettings } from './store-settings.js';
 import type { Limit, TagIndex } from './tag-index.js';
-import { SPARE } from './writes.js';
 import type { Writes } from './writes.js';
 
 const MOVE_OPTIONS: readonly (keyof MoveOptions<never, never>)[] = ['change', 'ttl', 'tags', 'limit', 'grace', 'leave'];
@@ -169,7 +169,7 @@ export class Moves {
       return () => expiry;
     }
     const life = withinAge(this.settings, header, left, this.backend.now());
-    await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline, source);
+    await this.tags.cover(id, header, life === null ? null : life + CLOCK_SKEW, deadline, source);
     return () => (life === null ? 'never' : { in: Math.max(1, Math.ceil(life - (now() - at))) });
   }
 

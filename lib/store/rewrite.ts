@@ -1,4 +1,5 @@
 import type { CacheBackend, NextExpiry } from '../backend/cache-backend.js';
+import { CLOCK_SKEW } from '../backend/indexes.js';
 import type { RecordCodec } from '../record/codec.js';
 import { headOf } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
@@ -9,7 +10,6 @@ import type { KeyNaming } from './key-naming.js';
 import type { Given } from './put-options.js';
 import type { StoreSettings } from './store-settings.js';
 import type { RecordHead, TagIndex } from './tag-index.js';
-import { SPARE } from './writes.js';
 import type { Draft, Writes } from './writes.js';
 
 /** What a record that is there is to become: a value, or that of a record that was encoded before; absent: nothing. */
@@ -136,7 +136,7 @@ export class Rewrites {
     // New tags, running ttl: their indexes must cover it, however it is extended in between.
     const left = await this.backend.ttl(this.naming.recordKey(id), deadline);
     if (left === undefined) return undefined;
-    const covered = await this.tags.cover(id, next, left === null ? null : left + SPARE, deadline, place);
+    const covered = await this.tags.cover(id, next, left === null ? null : left + CLOCK_SKEW, deadline, place);
     return { keepUpTo: covered !== 'never' && 'at' in covered ? covered.at : Infinity };
   }
 }

@@ -1,12 +1,11 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import { CLOCK_SKEW } from '../backend/indexes.js';
 import { CacheCommandError, CacheCorruptError, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
 import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
 import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
 import type { KeyNaming } from './key-naming.js';
 
-/** By so much, in ms, the clocks of hosts, and of the nodes of a Cluster, may differ. */
-const SKEW = 10_000;
 /** No write takes longer than the longest `timeout`, twice. In ms. */
 const LONGEST_WRITE = 20 * 60_000;
 
@@ -240,7 +239,7 @@ export class TagIndex {
     const over = writeIsOverAt(member.slice(0, INCARNATION_LETTERS));
     const now = this.backend.now();
     // What claims to be over later than any write that has begun is none of ours.
-    return over + SKEW < now || over > now + LONGEST_WRITE + SKEW;
+    return over + CLOCK_SKEW < now || over > now + LONGEST_WRITE + CLOCK_SKEW;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
+import { CLOCK_SKEW } from '../backend/indexes.js';
 import { chunks, inTurn, isUnknown, together } from '../backend/writes-in-parts.js';
 import type { RecordCodec } from '../record/codec.js';
 import { newIncarnation, writeIsOverAt } from '../record/incarnation.js';
@@ -15,9 +16,6 @@ import type { Gone, Limit, TagIndex } from './tag-index.js';
 
 /** As many records as are written at once by the calls for many. */
 const BATCH = 1000;
-
-/** By so many ms indexes cover more than a moment that is known, since the nodes of a Cluster differ in their clocks. */
-export const SPARE = 10_000;
 
 /** A record that is ready to be written. */
 export interface Draft {
@@ -198,7 +196,7 @@ export class Writes {
     const life = this.life(header);
     if (end === undefined) return this.tags.cover(id, header, life, deadline, before);
     // A moment is exact, and the clocks of a Cluster's nodes differ.
-    await this.tags.cover(id, header, life === null ? null : life + SPARE, deadline, before);
+    await this.tags.cover(id, header, life === null ? null : life + CLOCK_SKEW, deadline, before);
     return this.expiry(header, end);
   }
 
