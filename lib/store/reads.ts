@@ -46,7 +46,7 @@ export class Reads {
 
   /** The value of the local copy, if there is one that may be served now. */
   copy(key: string): Promise<unknown> | undefined {
-    const copy = this.near?.get(this.naming.isReadable ? this.naming.fullKey(key) : this.naming.id(key));
+    const copy = this.near?.get(this.naming.id(key));
     if (!copy?.bytes) return copy?.value;
     // Bytes are decoded anew for every caller; a copy of them, since a serializer may give them out as they are.
     return Promise.resolve(this.codec.decode(copy.id, Buffer.from(copy.bytes))).then(

@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { CacheArgumentError } from 'nestjs-redis-cache-store';
 import type { CacheNearMessage, RedisCacheStore, Serializer } from 'nestjs-redis-cache-store';
 import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
@@ -69,6 +70,17 @@ describe('records in a near cache', () => {
     expect(most.get('small')).toBeLessThanOrEqual(own);
     expect(most.get('other')).toBeGreaterThan(shared / 2);
     expect(most.get('other')).toBeLessThanOrEqual(shared);
+  });
+
+  it('answer to texts only: what would read like a key is refused, be there a copy or not', async () => {
+    const store = await stage.open({ nearCache });
+    await store.put('42', 1);
+    await store.scope('a').put('42', 1);
+    await stage.warm(store, '42', 'a:42');
+    for (const key of [42, ['42'], Object('42'), { toString: () => '42' }] as never[]) {
+      await expect(store.get(key)).rejects.toThrow(CacheArgumentError);
+      await expect(store.scope('a').get(key)).rejects.toThrow(CacheArgumentError);
+    }
   });
 
   it('are the caller’s own where a serializer gives its bytes out as they are', async () => {
