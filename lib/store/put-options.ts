@@ -59,7 +59,8 @@ export function readLimit(limit: TagLimit, naming: KeyNaming, tags: readonly str
 
 /** The options of one record of many: they go before those of the call, one by one. */
 export function mergePutOptions(call: PutOptions | undefined, own: PutOptions | undefined): PutOptions | undefined {
-  if (call === undefined || own === undefined) return own ?? call;
+  if (own === undefined) return call;
+  if (call === undefined) return own;
   assertOptions(own, PUT_OPTIONS);
   const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) as PutOptions;
   // Both say how long the record lives.

@@ -1,6 +1,6 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
-import { CacheCorruptError } from '../redis-cache.errors.js';
+import { CacheArgumentError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { DeleteByTagOptions, ScanOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
 import { assertOptions } from './arguments.js';
@@ -71,6 +71,7 @@ export class Removal {
     const tagId = this.naming.tagId(tag);
     assertOptions(options, ['thorough']);
     const { thorough = false } = options;
+    if (typeof thorough !== 'boolean') throw new CacheArgumentError('thorough: must be true or false');
     const unreadable = new Map<string, CacheCorruptError>();
     const note = (id: string, error: CacheCorruptError) => unreadable.set(id, error);
     const sweep = new Sweep();
@@ -97,6 +98,8 @@ export class Removal {
    */
   async clear(options: ScanOptions = {}): Promise<number> {
     checkScan(options);
+    const unset = Object.entries(options).find(([, value]) => value === undefined);
+    if (unset) throw new CacheArgumentError(`${unset[0]}: must not be undefined; leave it out to clear all`);
     const { prefix = '', tag } = options;
     if (tag !== undefined) {
       return this.tagged(tag, {}, (page) => this.walks.prefixed(page, prefix));

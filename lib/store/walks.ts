@@ -171,5 +171,9 @@ export class Walks {
 export function checkScan(options: ScanOptions | undefined, known: readonly string[] = SCAN_OPTIONS): void {
   assertOptions(options, known);
   const prefix: unknown = options?.prefix;
-  if (prefix !== undefined && typeof prefix !== 'string') throw new CacheArgumentError('prefix: must be a string');
+  if (prefix === undefined) return;
+  if (typeof prefix !== 'string') throw new CacheArgumentError('prefix: must be a string');
+  // Redis would be asked for what begins with U+FFFD, which other keys do.
+  if (!prefix.isWellFormed())
+    throw new CacheArgumentError('prefix: must be well-formed Unicode (it has a lone surrogate)');
 }

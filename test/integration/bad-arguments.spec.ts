@@ -183,6 +183,7 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
   it.each(badKeys.filter((tag) => tag !== undefined).map((tag) => [tag as string]))('the tag %p', async (tag) => {
     await expectRefused([
       () => store.deleteByTag(tag),
+      () => store.clear({ tag }),
       () => store.keys({ tag }),
       () => drain(store.scan({ tag })),
       () => drain(store.entries({ tag })),
@@ -193,13 +194,20 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
     await expectRefused([() => store.deleteByTag(undefined as unknown as string)]);
   });
 
-  it.each([[5], [null], [{}]])('the prefix %p', async (given) => {
+  it.each([[5], [null], [{}], ['\uD800'], ['a\uDFFF']])('the prefix %p', async (given) => {
     const prefix = given as unknown as string;
     await expectRefused([
       () => store.keys({ prefix }),
+      () => store.count({ prefix }),
       () => drain(store.scan({ prefix })),
       () => drain(store.entries({ prefix })),
+      () => drain(store.records({ prefix })),
+      () => store.clear({ prefix }),
     ]);
+  });
+
+  it('a tag or a prefix that is undefined, where all else would be deleted', async () => {
+    await expectRefused([() => store.clear({ tag: undefined }), () => store.clear({ prefix: undefined })]);
   });
 
   it.each([...badValues, 'x'.repeat(1001)].map((value) => [value]))('the value %p', async (value) => {
@@ -240,13 +248,24 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
         () => store.getOrPut('key', () => 1, wrong(options)),
         () => store.update('key', () => 1, wrong(options)),
         () => store.putMany([['key', 1, wrong(options)]], { ttl: '1h' }),
+        () => store.putMany([['key', 1, wrong(options)]]),
+        () => store.move('key', 'other', wrong(options)),
         () => store.increment('key', wrong(options)),
       ]);
     },
   );
 
+  it.each([[true], [null], [{ through: true }], [{ thorough: 'no' }], [{ thorough: null }]])(
+    'the options %p of deleteByTag',
+    async (options) => {
+      await expectRefused([() => store.deleteByTag('user:42', wrong(options))]);
+    },
+  );
+
   it.each([['web:'], [null], [{ tags: ['user:42'] }]])('the options %p of a listing', async (options) => {
     await expectRefused([
+      () => store.clear(wrong(options)),
+      () => store.count(wrong(options)),
       () => store.keys(wrong(options)),
       () => drain(store.scan(wrong(options))),
       () => drain(store.entries(wrong(options))),
