@@ -79,6 +79,11 @@ export class KeyNaming {
     return this.isReadable ? this.keyOf(id) : id;
   }
 
+  /** Whether something with this id is of this scope. */
+  holds(id: string): boolean {
+    return id.startsWith(this.within);
+  }
+
   /** The Redis key of a record, from its id. */
   recordKey(id: string): string {
     return `${this.namespace}:${id}`;
@@ -123,9 +128,9 @@ export class KeyNaming {
     return distinct.map((tag) => this.tagId(tag));
   }
 
-  /** The tag, from its id; where names are hashed, its hash. */
-  tagOf(tagId: string): string {
-    return tagId.slice(this.within.length);
+  /** The tags, from their ids; where names are hashed, their hashes. In a scope, without those that are none of its own. */
+  tagsOf(tagIds: readonly string[]): readonly string[] {
+    return tagIds.filter((tagId) => this.holds(tagId)).map((tagId) => tagId.slice(this.within.length));
   }
 
   /** The Redis key of a tag's index. */

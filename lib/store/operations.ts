@@ -24,7 +24,6 @@ interface Common {
   readonly settings: StoreSettings;
   readonly backend: CacheBackend;
   readonly codec: RecordCodec;
-  readonly tags: TagIndex;
   readonly near: NearCache | undefined;
   readonly watches: Watches;
 }
@@ -37,8 +36,7 @@ export class Operations {
     const naming = new KeyNaming(namespace, hashKeys ? cipher : undefined);
     const codec = new RecordCodec(settings, naming, cipher);
     const near = openNearCache(settings, backend, naming);
-    const [tags, watches] = [new TagIndex(naming, backend), new Watches(settings, backend)];
-    return new Operations({ settings, backend, codec, tags, near, watches }, naming);
+    return new Operations({ settings, backend, codec, near, watches: new Watches(settings, backend) }, naming);
   }
 
   readonly settings: StoreSettings;
@@ -61,7 +59,8 @@ export class Operations {
     private readonly common: Common,
     readonly naming: KeyNaming,
   ) {
-    const { settings, backend, codec, tags, near } = common;
+    const { settings, backend, codec, near } = common;
+    const tags = new TagIndex(naming, backend);
     const deadline = () => now() + settings.timeout;
     this.deadline = deadline;
     this.settings = settings;

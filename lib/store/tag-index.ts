@@ -47,6 +47,8 @@ export type OnGone = (member: string, isTrimmed: boolean) => void;
  * exactly the entries of that one, after the record is gone, even while the next one is between its two writes. What is left over
  * (of records that expired or were evicted, of writers that died) is looked at before it is believed, and trimmed by walks
  * once the write that it was made for is over, which the incarnation tells.
+ *
+ * The tag index of a scope sees the records of the scope alone: the store that it belongs to may give its tags to others, too.
  */
 export class TagIndex {
   constructor(
@@ -178,16 +180,14 @@ export class TagIndex {
     onGone: OnGone = () => undefined,
   ): AsyncIterable<readonly RecordHead[]> {
     for await (const page of this.backend.indexMembers(index)) {
-      const ids = page.map(({ member }) => member.slice(INCARNATION_LETTERS));
-      const found = await this.heads(ids, deadline(), onUnreadable);
+      const members = page.map(({ member }) => member).filter((member) => this.naming.holds(idOf(member)));
+      const found = await this.heads(members.map(idOf), deadline(), onUnreadable);
       const isOf = (record: RecordHead | undefined, member: string) =>
         record && memberOf(record.id, record.header) === member;
-      const gone = page
-        .map(({ member }) => member)
-        .filter((member, i) => {
-          const record = found[i];
-          return record !== 'unreadable' && !isOf(record, member);
-        });
+      const gone = members.filter((member, i) => {
+        const record = found[i];
+        return record !== 'unreadable' && !isOf(record, member);
+      });
       const isTrimmed = await this.remove(
         index,
         gone.filter((member) => this.isOver(member)),
@@ -250,6 +250,10 @@ export function recordHead(id: string, bytes: Buffer): RecordHead {
 
 export function isRecord(found: Found): found is RecordHead {
   return found !== undefined && found !== 'unreadable';
+}
+
+function idOf(member: string): string {
+  return member.slice(INCARNATION_LETTERS);
 }
 
 function memberOf(id: string, { incarnation = '' }: RecordHeader): string {

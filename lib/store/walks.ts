@@ -87,7 +87,7 @@ export class Walks {
   }
 
   private recordOf({ key, value, header, left }: Walked): CacheRecord {
-    const tags = header.tags.map((tagId) => this.naming.tagOf(tagId));
+    const tags = this.naming.tagsOf(header.tags);
     return { key, value, ttl: left, createdAt: new Date(header.createdAt), tags };
   }
 

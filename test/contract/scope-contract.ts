@@ -66,6 +66,20 @@ export function describeScopes(open: () => Promise<Stage>): void {
       expect(await store.keys({ tag: 'b:tag' })).toEqual(['b:key']);
     });
 
+    it('reach no record outside of them, whatever tags the store gives those', async () => {
+      if (stage.defaults.hashKeys) return; // a tag of the store is none of a scope, then
+      await store.put('outside', 1, { tags: ['a:tag'] });
+      for (const remove of [() => a.deleteByTag('tag'), () => a.clear({ tag: 'tag' })]) {
+        await store.put('a:key', 2, { tags: ['user:42', 'a:tag'] });
+        expect(await a.inspect('key')).toMatchObject({ value: 2, tags: ['tag'] });
+        expect([await a.keys({ tag: 'tag' }), await a.count({ tag: 'tag' })]).toEqual([['key'], 1]);
+        expect(await remove()).toBe(1);
+        expect(await store.keys()).toEqual(['outside']);
+      }
+      expect(await a.deleteByTag('tag', { thorough: true })).toBe(0);
+      expect(await store.deleteByTag('a:tag')).toBe(1);
+    });
+
     it('are cleared for themselves, and by the store that they belong to', async () => {
       const fill = () =>
         Promise.all([store, a, b].map(async (each) => [await each.put('key', 1), await each.increment('key')]));
