@@ -23,11 +23,11 @@ export class Loads {
     const id = this.naming.id(key);
     const copy = this.reads.copy(key);
     if (copy) return copy;
-    const loaded = await this.flights.run(this.naming.locate(key), async (isCurrent) => {
+    const loaded = await this.flights.run(this.naming.locate(key), async ({ isCurrent, inside }) => {
       const found = await this.reads.read(key);
       if (found) return found.bytes;
       countMiss();
-      const value = await load();
+      const value = await inside(load);
       if (value === undefined) return undefined;
       const draft = await this.writes.draft(key, value, asked);
       if (await this.writes.writeIfAbsent(draft, this.deadline(), isCurrent)) return draft.bytes;

@@ -1,10 +1,25 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CacheBackend } from '../backend/cache-backend.js';
+import { CacheArgumentError } from '../redis-cache.errors.js';
 
 /** A load that is going on. */
 interface Load {
   readonly result: Promise<Buffer | undefined>;
+  /** Those that were asked for inside of it. */
+  readonly inner: Set<Load>;
   current: boolean;
 }
+
+/** How a load is carried out. */
+interface Flight {
+  /** Turns false when the record is forgotten. */
+  readonly isCurrent: () => boolean;
+  /** Runs the callback that loads. */
+  readonly inside: <T>(callback: () => T) => T;
+}
+
+/** The load whose callback runs. */
+const outer = new AsyncLocalStorage<Load>();
 
 /**
  * One load at a time for each record, given its Redis key, however many callers wait for it and whichever store object they came
@@ -22,17 +37,33 @@ export class SingleFlight {
 
   private readonly running = new Map<string, Load>();
 
-  /** Joins the load that is going on for a record, or begins one. `isCurrent` turns false when the record is forgotten. */
-  run(key: string, begin: (isCurrent: () => boolean) => Promise<Buffer | undefined>): Promise<Buffer | undefined> {
-    const running = this.running.get(key);
-    if (running) return running.result;
-    const load: Load = { current: true, result: Promise.resolve().then(() => begin(() => load.current)) };
+  /**
+   * Joins the load that is going on for a record, or begins one.
+   *
+   * @throws CacheArgumentError if that waits for the load inside of which it is asked for, so that neither would end
+   */
+  run(key: string, begin: (flight: Flight) => Promise<Buffer | undefined>): Promise<Buffer | undefined> {
+    const load = this.running.get(key) ?? this.begin(key, begin);
+    const asking = outer.getStore();
+    if (asking && waitsFor(load, asking)) {
+      throw new CacheArgumentError(
+        'key: is being loaded by a load that waits for this one; load it without getOrPut here',
+      );
+    }
+    asking?.inner.add(load);
+    return load.result;
+  }
+
+  private begin(key: string, begin: (flight: Flight) => Promise<Buffer | undefined>): Load {
+    const flight: Flight = { isCurrent: () => load.current, inside: (callback) => outer.run(load, callback) };
+    const load: Load = { current: true, inner: new Set(), result: Promise.resolve().then(() => begin(flight)) };
     this.running.set(key, load);
     const settled = () => {
+      load.inner.clear();
       if (this.running.get(key) === load) this.running.delete(key);
     };
     load.result.then(settled, settled);
-    return load.result;
+    return load;
   }
 
   /**
@@ -71,4 +102,10 @@ export class SingleFlight {
     load.current = false;
     this.running.delete(key);
   }
+}
+
+function waitsFor(load: Load, other: Load): boolean {
+  const all = new Set([load]);
+  for (const { inner } of all) for (const each of inner) all.add(each);
+  return all.has(other);
 }

@@ -72,6 +72,25 @@ export function describeLoads(open: () => Promise<Stage>): void {
       expect(await store.getOrPut('key', () => 'loaded')).toBe('loaded');
     });
 
+    it('a load that would wait for itself rejects at once, whatever lies between, and is not remembered', async () => {
+      const refused = { message: expect.stringContaining('a load that waits for this one') };
+      const again = () => store.getOrPut('key', () => 1);
+      await expect(store.getOrPut('key', again)).rejects.toMatchObject(refused);
+      await expect(store.getOrPut('key', () => store.getOrPut('inner', again))).rejects.toMatchObject(refused);
+      expect(await store.getOrPut('key', () => store.getOrPut('inner', () => 1))).toBe(1);
+      await store.deleteMany(['key', 'inner']);
+      // Two that meet in each other.
+      const [left, right] = [new Load<void>(), new Load<void>()];
+      const crossed = [
+        store.getOrPut('left', async () => [await left.load(), await store.getOrPut('right', () => 'never')]),
+        store.getOrPut('right', async () => [await right.load(), await store.getOrPut('left', () => 'never')]),
+      ];
+      await Promise.all([left.running, right.running]);
+      [left, right].forEach(({ end }) => end());
+      for (const each of await Promise.allSettled(crossed)) expect(each).toMatchObject({ reason: refused });
+      expect(await store.getOrPut('left', () => 'loaded')).toBe('loaded');
+    });
+
     it('undefined reaches the callers and is not stored; null is a value', async () => {
       expect(await hundred(() => store.getOrPut('key', () => undefined))).toEqual(Array(100).fill(undefined));
       expect(await store.has('key')).toBe(false);
