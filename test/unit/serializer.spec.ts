@@ -110,11 +110,24 @@ describe('messagePackSerializer', () => {
     ['a name that is a symbol', { [Symbol('a')]: 1 }],
     ['a name that is not well-formed', { '\ud800': 1 }],
     ['an array with a name', Object.assign([1], { name: 'a' })],
+    ['a Date with a property', Object.assign(new Date(0), { zone: 'UTC' })],
+    ['a DataView with a property', Object.assign(new DataView(new ArrayBuffer(1)), { name: 'a' })],
+    ['an array with a symbol', Object.assign([1], { [Symbol('a')]: 1 })],
+    ['a Map with a symbol', Object.assign(new Map(), { [Symbol('a')]: 1 })],
+    ['a Date with a symbol', Object.assign(new Date(0), { [Symbol('a')]: 1 })],
     ['a Map with a property', Object.assign(new Map(), { name: 'a' })],
     ['an error whose message is an object', Object.assign(new Error('m'), { message: { code: 1 } })],
   ])('refuses %s, which would be lost', (_, value) => {
     expect(() => written(value)).toThrow(CacheArgumentError);
     expect(() => written([value])).toThrow(CacheArgumentError);
+  });
+
+  it('refuses an array with more than a million holes, without looking for them', () => {
+    const sparse: number[] = [];
+    sparse[2 ** 20] = 1;
+    expect(again(sparse)).toEqual(sparse);
+    sparse[2 ** 32 - 2] = 1;
+    expect(() => written(sparse)).toThrow('more than 1048576 holes');
   });
 
   describe('nesting', () => {

@@ -4,6 +4,8 @@ import { KIND } from './graph.js';
 import { assertDepth, strange, unstorable } from './unstorable.js';
 
 const HOLE: readonly unknown[] = [];
+/** An array in which somebody uses large numbers as names may have 4 billion. */
+const MOST_HOLES = 2 ** 20;
 
 interface Waiting {
   readonly object: object;
@@ -23,6 +25,7 @@ export class GraphWriter {
     for (const { object, number, depth } of this.waiting) {
       assertDepth(depth);
       this.graph[number] = this.node(object, depth + 1);
+      if (Object.getOwnPropertySymbols(object).length > 0) throw unstorable('a property whose name is a symbol');
     }
     return this.graph;
   }
@@ -80,7 +83,8 @@ export class GraphWriter {
       if (types.isRegExp(object)) return [KIND.regexp, object.source, object.flags, object.lastIndex];
     }
     const bytes = bytesOf(object);
-    if (bytes) return [KIND.bytes, bytes.name, bytes.bytes];
+    // (The names of the properties of other kinds of bytes cannot be had without as many names of places.)
+    if (bytes && (lineage > 2 || Object.keys(object).length === 0)) return [KIND.bytes, bytes.name, bytes.bytes];
     if (types.isNativeError(object)) return this.error(object, slot);
     if (!isOrdinary(object)) throw strange(object);
     const kind = lineage === 0 ? KIND.bareObject : KIND.object;
@@ -88,9 +92,11 @@ export class GraphWriter {
   }
 
   private items(array: readonly unknown[], slot: (part: unknown) => unknown): unknown[] {
+    const names = Object.keys(array);
+    if (array.length - names.length > MOST_HOLES) throw unstorable(`an array with more than ${MOST_HOLES} holes`);
     const slots = Array.from(array, (item, i) => (item === undefined && !(i in array) ? HOLE : slot(item)));
     const elements = slots.filter((each) => each !== HOLE).length;
-    if (Object.keys(array).length > elements) throw unstorable('an array with properties beside its elements');
+    if (names.length > elements) throw unstorable('an array with properties beside its elements');
     return slots;
   }
 
@@ -107,7 +113,6 @@ export class GraphWriter {
   }
 
   private properties(object: object, keys: readonly string[], slot: (part: unknown) => unknown): unknown[] {
-    if (Object.getOwnPropertySymbols(object).length > 0) throw unstorable('a property whose name is a symbol');
     return keys.flatMap((key) => {
       if (!key.isWellFormed()) throw unstorable('a property whose name is not well-formed text');
       return [key, slot((object as Record<string, unknown>)[key])];

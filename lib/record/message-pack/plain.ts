@@ -33,11 +33,12 @@ function isPlainObject(object: object, depth: number, seen: Set<object>): boolea
   if (seen.has(object)) return false;
   seen.add(object);
   const prototype: unknown = Object.getPrototypeOf(object);
-  if (prototype === null) return false;
+  if (prototype === null || Object.getOwnPropertySymbols(object).length > 0) return false;
   if (Array.isArray(object)) return prototype === Array.prototype && isPlainArray(object, depth, seen);
   // The root of another realm (under Jest, Node's own objects are of one) is as good as Object.prototype.
   if (Object.getPrototypeOf(prototype) === null) return hasPlainProperties(object, depth, seen);
-  if (prototype === Date.prototype) return !Number.isNaN((object as Date).getTime());
+  if (prototype === Date.prototype)
+    return !Number.isNaN((object as Date).getTime()) && Object.keys(object).length === 0;
   return prototype === Buffer.prototype;
 }
 
@@ -48,7 +49,6 @@ function isPlainArray(array: readonly unknown[], depth: number, seen: Set<object
 
 function hasPlainProperties(object: object, depth: number, seen: Set<object>): boolean {
   if (Object.prototype.toString.call(object) !== '[object Object]') return false;
-  if (Object.getOwnPropertySymbols(object).length > 0) return false;
   for (const key of Object.keys(object)) {
     // msgpackr renames the first on reading, and calls or compares the others on writing.
     if (key === '__proto__' || key === 'toJSON' || key === 'constructor' || !key.isWellFormed()) return false;
