@@ -98,8 +98,10 @@ export class RecordCodec {
     } catch {
       throw new CacheArgumentError('value: the serializer of the store cannot read what it wrote');
     }
-    const { issues } = await schema['~standard'].validate(value);
-    if (!issues) return;
+    const result = await schema['~standard'].validate(value);
+    const { issues } = result;
+    if (!issues && result.value !== undefined) return;
+    if (!issues) throw new CacheArgumentError('value: the schema makes it undefined, as if it were absent');
     const message = `value: refused by the schema: ${issuePlaces(issues)}`;
     throw new CacheArgumentError(message, { issues: Array.from(issues, withoutValue) });
   }

@@ -61,10 +61,16 @@ export function describeSchemas(open: () => Promise<Stage>): void {
     beforeAll(async () => (stage = await open()));
     afterEach(() => stage.clean());
 
-    it('a record that a schema makes undefined is corrupt, and not absent', async () => {
-      const schema = z.number().transform((n) => (n > 1 ? n : undefined));
+    it('a value that a schema makes undefined is refused, and a record that it does is corrupt, and not absent', async () => {
+      let least = 1;
+      const schema = z.number().transform((n) => (n > least ? n : undefined));
       const odd = await stage.open({ schema });
+      const writes = [() => odd.put('key', 1), () => odd.putMany([['key', 1]]), () => odd.getOrPut('key', () => 1)];
+      for (const write of writes) await expect(write()).rejects.toThrow('the schema makes it undefined');
+      expect(await odd.has('key')).toBe(false);
+      least = 0;
       await odd.put('key', 1);
+      least = 1;
       expect(await odd.has('key')).toBe(true);
       await expect(odd.get('key')).rejects.toThrow(CacheCorruptError);
       await expect(odd.getOrPut('key', () => 2)).rejects.toThrow(CacheCorruptError);
