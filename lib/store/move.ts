@@ -183,7 +183,7 @@ export class Moves {
   /** Ends the old record, if it is still the one that was read. */
   private async release({ from, grace, leave }: Plan, source: Source, deadline: number): Promise<boolean> {
     const { bytes, header, left } = source;
-    const life = Math.min(grace ?? 0, left ?? Infinity);
+    const life = Math.max(1, Math.min(grace ?? 0, left ?? Infinity)); // in its last millisecond a record has 0 left
     const end = endingAt(this.backend.now() + life, header);
     const restamp = () => this.codec.restamp(from.fullKey, from.id, bytes, end);
     const change =

@@ -1,4 +1,5 @@
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { RedisBackend } from '../../lib/backend/redis.backend.js';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
 import { WorkerProcess } from '../support/worker-process.js';
@@ -108,6 +109,20 @@ describe('maxAge, whatever Redis is told about a key', () => {
     }
     await stage.pass(35 * MINUTE);
     expect(await store.get('key')).toBeUndefined();
+  });
+
+  it('lets a record be moved in the last millisecond of its life, of which Redis says that 0 are left', async () => {
+    await store.put('key', 1);
+    const { getWithTtl } = RedisBackend.prototype;
+    RedisBackend.prototype.getWithTtl = async function (...args) {
+      const found = await getWithTtl.apply(this, args);
+      return found && { ...found, ttl: 0 };
+    };
+    try {
+      expect(await store.move('key', 'new', { grace: '1m' })).toBe(1);
+    } finally {
+      RedisBackend.prototype.getWithTtl = getWithTtl;
+    }
   });
 });
 

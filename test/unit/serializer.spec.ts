@@ -124,8 +124,8 @@ describe('messagePackSerializer', () => {
 
   it('refuses an array with more than a million holes, without looking for them', () => {
     const sparse: number[] = [];
-    sparse[2 ** 20] = 1;
-    expect(again(sparse)).toHaveLength(2 ** 20 + 1);
+    sparse[10_000] = 1;
+    expect(again(sparse)).toEqual(sparse);
     sparse[2 ** 32 - 2] = 1;
     expect(() => written(sparse)).toThrow('more than 1048576 holes');
   });
