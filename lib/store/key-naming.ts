@@ -2,6 +2,8 @@ import { CacheArgumentError } from '../redis-cache.errors.js';
 
 /** The longest key or tag, in bytes of UTF-8. */
 const LONGEST_KEY = 512;
+/** The letters of a hash. */
+const HASH = 32;
 /** The most tags one record may have: they all stand in its header. */
 const MOST_TAGS = 64;
 
@@ -45,8 +47,12 @@ export class KeyNaming {
   /** That of the scope of a name. @throws CacheArgumentError */
   scope(name: unknown): KeyNaming {
     if (!isNamespace(name)) throw new CacheArgumentError(`scope: must be 1 to 64 of A-Z a-z 0-9 . _ -`);
-    const within = this.names ? this.names.hash('key', name) : name;
-    return new KeyNaming(this.namespace, this.names, `${this.within}${within}:`, `${this.scopeText}${name}:`);
+    const within = `${this.within}${this.names ? this.names.hash('key', name) : name}:`;
+    // So that no id is longer than the longest key.
+    if (within.length + (this.names ? HASH : 1) > LONGEST_KEY) {
+      throw new CacheArgumentError('scope: lies within so many others that no key has room');
+    }
+    return new KeyNaming(this.namespace, this.names, within, `${this.scopeText}${name}:`);
   }
 
   /** Whether a key can be told from its id. */

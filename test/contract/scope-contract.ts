@@ -106,6 +106,17 @@ export function describeScopes(open: () => Promise<Stage>): void {
       expect(await similar.keys({ tag: 'tag' })).toEqual(['key']);
     });
 
+    it('lie in each other as deep as a key has room for, with as many tags as a record may have', async () => {
+      let deepest = store;
+      const deeper = () => {
+        for (let i = 0; i < 200; i++) deepest = deepest.scope('abcd');
+      };
+      expect(deeper).toThrow(CacheArgumentError);
+      await deepest.put('k', 1, { tags: Array.from({ length: 64 }, (_, i) => `${i}`) });
+      expect(await deepest.keys({ tag: '63' })).toEqual(['k']);
+      expect(await store.count()).toBe(1);
+    });
+
     it('of one name are one scope, with loads and updates that are shared', async () => {
       let loads = 0;
       const load = () => store.scope('a').getOrPut('key', async () => ++loads);
