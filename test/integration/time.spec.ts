@@ -113,15 +113,17 @@ describe('maxAge, whatever Redis is told about a key', () => {
 
   it('lets a record be moved in the last millisecond of its life, of which Redis says that 0 are left', async () => {
     await store.put('key', 1);
-    const { getWithTtl } = RedisBackend.prototype;
-    RedisBackend.prototype.getWithTtl = async function (...args) {
-      const found = await getWithTtl.apply(this, args);
+    const ofBackend = Object.getOwnPropertyDescriptor(RedisBackend.prototype, 'getWithTtl') ?? {};
+    const read = ofBackend.value as RedisBackend['getWithTtl'];
+    const value: typeof read = async function (this: RedisBackend, ...args) {
+      const found = await read.apply(this, args);
       return found && { ...found, ttl: 0 };
     };
+    Object.defineProperty(RedisBackend.prototype, 'getWithTtl', { ...ofBackend, value });
     try {
       expect(await store.move('key', 'new', { grace: '1m' })).toBe(1);
     } finally {
-      RedisBackend.prototype.getWithTtl = getWithTtl;
+      Object.defineProperty(RedisBackend.prototype, 'getWithTtl', ofBackend);
     }
   });
 });
