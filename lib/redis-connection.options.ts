@@ -1,4 +1,5 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { types } from 'node:util';
 import { CacheConfigError } from './redis-cache.errors.js';
 
 /** What `credentials` gives. */
@@ -142,6 +143,24 @@ export function checkRedisOptions(options: object): RedisConnectionOptions {
   return Object.fromEntries(given);
 }
 
+/**
+ * What `credentials` gave, without what is `undefined`.
+ *
+ * @throws CacheConfigError if that is no login
+ */
+export function checkLogin(login: unknown): RedisLogin {
+  const refuse = (problem: string) => new CacheConfigError('credentials', problem);
+  if (!isPlainObject(login)) throw refuse('must give an object: { username, password }');
+  const given = Object.entries(login as RedisLogin).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (name === 'expiresAt' && !isMoment(value))
+      throw refuse('must give "expiresAt" as a Date or in ms since the epoch');
+    if ((name === 'username' || name === 'password') && !isString(value))
+      throw refuse(`must give "${name}" as a string`);
+  }
+  return Object.fromEntries(given);
+}
+
 export function isDatabase(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
@@ -152,6 +171,11 @@ function sameReason(names: readonly string[], reason: string): Record<string, st
 
 function isString(value: unknown): boolean {
   return typeof value === 'string';
+}
+
+/** A number of seconds is none: that moment was in 1970. */
+function isMoment(value: unknown): boolean {
+  return (typeof value === 'number' || types.isDate(value)) && Number(value) > 1e11;
 }
 
 function isDelay(value: unknown): boolean {

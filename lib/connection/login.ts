@@ -1,4 +1,5 @@
 import { delay, wallNow } from '../redis-cache.timers.js';
+import { checkLogin } from '../redis-connection.options.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded } from './bounded.js';
 import { describe } from './failures.js';
@@ -29,7 +30,7 @@ export class LoginSource {
     const ask = this.#ask;
     if (!ask) return this.#fixed;
     const forget = () => (this.#asking = undefined);
-    this.#asking ??= (async () => ({ ...this.#fixed, ...(await ask()) }))();
+    this.#asking ??= (async () => ({ ...this.#fixed, ...checkLogin(await ask()) }))();
     return bounded(this.#asking, within, signal, 'no credentials came').finally(forget);
   }
 

@@ -33,6 +33,10 @@ describe('The supervisor', () => {
       ['throws', () => Promise.reject(new Error('the vault is sealed')), /vault is sealed/],
       ['throws at once', () => thrown(new Error('the vault is sealed')), /vault is sealed/],
       ['hangs', () => new Promise<never>(() => undefined), /no credentials came/],
+      ['gives nothing', () => undefined as never, /"credentials": must give an object/],
+      ['gives a password that is none', () => ({ password: 12345 }) as never, /"credentials": must give "password" as/],
+      ['gives no moment', () => ({ password: 'right', expiresAt: NaN }), /"credentials": must give "expiresAt" as/],
+      ['gives seconds', () => ({ password: 'right', expiresAt: Date.now() / 1000 }), /"expiresAt" as .* in ms/],
     ])('a function that %s is an outage that ends by itself', async (_, fail, problem) => {
       const server = await serve({ password: 'right' });
       let broken = true;
@@ -52,6 +56,11 @@ describe('The supervisor', () => {
       expect(reason).toBeInstanceOf(CacheConfigError);
       expect(String(reason)).toContain('WRONGPASS');
       expect(String(reason)).not.toContain('wr0ng');
+    });
+
+    it('leaves what the url says where they are undefined', async () => {
+      const { url } = await serve({ password: 'right' });
+      await start({ url, credentials: () => ({ username: undefined, password: undefined }) });
     });
 
     it('close() does not wait for them', async () => {
