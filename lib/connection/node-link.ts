@@ -177,7 +177,7 @@ export class NodeLink {
       if (slept > this.#settings.patience) this.destroy(new Error(`suspended for ${Math.round(slept)} ms`));
     });
     const steps = [];
-    if (login.password) steps.push(this.#logIn(login, deadline));
+    if (login.username || login.password) steps.push(this.#logIn(login, deadline));
     if (db > 0) steps.push(this.send(['select', String(db)], deadline));
     // PING is refused while the data set is being loaded, on a replica without a master, and without a login.
     steps.push(this.send(['ping'], deadline), this.#readClock(deadline));

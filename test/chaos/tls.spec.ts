@@ -148,6 +148,13 @@ describe('TLS, logins and sockets', () => {
       expect(clients).toMatch(/user=app\b/);
     });
 
+    it('that needs no password is logged in by its name alone', async () => {
+      const server = await serve();
+      await server.cli('ACL', 'SETUSER', 'app', 'nopass', ...rights.filter((rule) => !rule.startsWith('>')));
+      await start({ url: `redis://app@127.0.0.1:${server.port}` });
+      expect(await server.cli('CLIENT', 'LIST')).toMatch(/user=app\b/);
+    });
+
     it('with a wrong password fails the boot', async () => {
       const server = await serve();
       await server.cli('ACL', 'SETUSER', 'app', ...rights);
