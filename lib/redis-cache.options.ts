@@ -37,7 +37,7 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
   maxAge?: Duration;
   /** Local copies of records, kept coherent by Redis itself; see {@link NearCacheOptions}. Default: off. */
   nearCache?: boolean | NearCacheOptions;
-  /** Seals records with XAES-256-GCM; see {@link EncryptionOptions}. Default: what `forRoot` says; `false`: not this store. */
+  /** Seals records with XChaCha20-Poly1305; see {@link EncryptionOptions}. Default: what `forRoot` says; `false`: not this store. */
   encryption?: false | EncryptionOptions | (() => EncryptionOptions | Promise<EncryptionOptions>);
   /** Hides keys and tags behind a keyed hash. Needs `encryption`. `keys`, `scan` and `entries` then read the records. Default: what `forRoot` says. */
   hashKeys?: boolean;

@@ -2,11 +2,11 @@ import { createHmac, createSecretKey, hkdfSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { KeyRing } from './key-ring.js';
-import { Nonces } from './nonces.js';
-import { NONCE_BYTES, TAG_BYTES, XaesKey } from './xaes.js';
+import { NONCE_BYTES, Nonces } from './nonces.js';
 
 const KEY_BYTES = 32;
 const ID_BYTES = 4;
+const TAG_BYTES = 16;
 /** Where the ciphertext begins. */
 const BODY = ID_BYTES + NONCE_BYTES;
 /** Bytes that sealing adds to a record. */
@@ -14,11 +14,11 @@ const OVERHEAD = BODY + TAG_BYTES;
 
 interface SubKey {
   readonly id: number;
-  readonly key: XaesKey;
+  readonly key: Buffer;
 }
 
 /**
- * Seals records with XAES-256-GCM, under keys that HKDF-SHA-256 (RFC 5869) derives for one namespace.
+ * Seals records with XChaCha20-Poly1305, under keys that HKDF-SHA-256 (RFC 5869) derives for one namespace.
  * Sealed bytes: key id (4) · random nonce (24) · ciphertext · tag (16).
  * A record opens only where it was written, and with the head it was written with.
  */
@@ -40,11 +40,12 @@ export class RecordCipher {
   seal(head: Buffer, plain: Uint8Array, place: string): Buffer {
     const [subKey] = this.#subKeys;
     if (!subKey) throw new TypeError('a key ring is never empty');
-    const record = Buffer.allocUnsafe(head.length + plain.length + OVERHEAD);
-    record.set(head);
     const nonce = this.#nonces.next();
+    const sealed = this.#ring.aead.seal(plain, associated(place, head), nonce, subKey.key);
+    const record = Buffer.allocUnsafe(head.length + BODY + sealed.length);
+    record.set(head);
     record.set(nonce, record.writeUInt32BE(subKey.id, head.length));
-    subKey.key.seal(nonce, plain, associated(place, head), record, head.length + BODY);
+    record.set(sealed, head.length + BODY);
     return record;
   }
 
@@ -54,8 +55,10 @@ export class RecordCipher {
     const id = sealed.readUInt32BE();
     const subKey = this.#subKeys.find((known) => known.id === id);
     if (!subKey) throw new UnknownKeyError('the record is encrypted with a key that this store does not have');
+    const [nonce, body] = [sealed.subarray(ID_BYTES, BODY), sealed.subarray(BODY)];
     try {
-      return subKey.key.open(sealed.subarray(ID_BYTES, BODY), sealed.subarray(BODY), associated(place, head));
+      const plain = this.#ring.aead.open(body, associated(place, head), nonce, subKey.key);
+      return Buffer.from(plain.buffer, plain.byteOffset, plain.length);
     } catch {
       throw new CacheCorruptError('the encrypted record was altered, or is not from this place');
     }
@@ -84,7 +87,7 @@ export class RecordCipher {
     this.#derivedFrom = keys;
     this.#derived = keys.map((master) => ({
       id: derive(master, 'id', this.#namespace, ID_BYTES).readUInt32BE(),
-      key: new XaesKey(derive(master, 'seal', this.#namespace, KEY_BYTES)),
+      key: derive(master, 'seal', this.#namespace, KEY_BYTES),
     }));
     return this.#derived;
   }

@@ -1,6 +1,8 @@
 import { CacheConfigError } from '../redis-cache.errors.js';
 import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
 import { delay, now } from '../redis-cache.timers.js';
+import { loadAead } from './aead.js';
+import type { Aead } from './aead.js';
 
 const KEY_BYTES = 32;
 const OPTIONS: readonly string[] = ['keys', 'hashKey', 'acceptPlain'] satisfies (keyof EncryptionOptions)[];
@@ -25,7 +27,13 @@ export class KeyRing {
   #readAt = now();
   #refreshing: Promise<void> | undefined;
 
-  private constructor(source: EncryptionSource, options: EncryptionOptions, warn: (message: string) => void) {
+  private constructor(
+    /** What seals with the keys. */
+    readonly aead: Aead,
+    source: EncryptionSource,
+    options: EncryptionOptions,
+    warn: (message: string) => void,
+  ) {
     this.#source = source;
     this.#warn = warn;
     this.#keys = parseKeys(options);
@@ -36,7 +44,8 @@ export class KeyRing {
 
   /** @throws CacheConfigError for a key that is not 32 bytes; what the function throws */
   static async open(source: EncryptionSource, warn: (message: string) => void): Promise<KeyRing> {
-    return new KeyRing(source, typeof source === 'function' ? await source() : source, warn);
+    const options = typeof source === 'function' ? await source() : source;
+    return new KeyRing(await loadAead(), source, options, warn);
   }
 
   /** The first is the one for new records. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { NONCE_BYTES } from './xaes.js';
+
+export const NONCE_BYTES = 24;
 
 /** Nonces of one draw. */
 const DRAWN = 256;

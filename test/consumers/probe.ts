@@ -13,6 +13,8 @@ import {
 } from 'nestjs-redis-cache-store';
 import { RedisCacheHealthIndicator } from 'nestjs-redis-cache-store/health';
 
+const KEY = '00'.repeat(32);
+
 interface Session {
   userId: number;
   since: Date;
@@ -55,6 +57,8 @@ export async function probe(url: string | undefined): Promise<void> {
     await sessions.store.put(id, session);
     deepEqual(await sessions.store.get(id), session);
     equal(await sessions.codes.get(id), undefined);
+    await sessions.codes.put(id, 'ABC');
+    equal(await sessions.codes.take(id), 'ABC');
     const answer = await read(`${address}/session/${encodeURIComponent(id)}`);
     deepEqual(answer, { session: { userId: 1, since: session.since.toISOString() } });
 
@@ -74,7 +78,8 @@ async function withApplication(url: string, run: (sessions: Sessions, address: s
   @Module({
     imports: [
       RedisCacheModule.forRoot({ url, namespace: 'session', ttl: '30m' }),
-      RedisCacheModule.forFeature({ name: 'codes', namespace: 'code', ttl: '10m' }),
+      // Encrypted, which loads a library of its own.
+      RedisCacheModule.forFeature({ name: 'codes', namespace: 'code', ttl: '10m', encryption: { keys: [KEY] } }),
       TerminusModule,
     ],
     controllers: [ProbeController],

@@ -115,7 +115,12 @@ describe('package.json', () => {
   });
 
   it('brings few dependencies', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['@standard-schema/spec', 'ms', 'msgpackr']);
+    expect(Object.keys(manifest.dependencies)).toEqual([
+      '@standard-schema/spec',
+      'libsodium-wrappers',
+      'ms',
+      'msgpackr',
+    ]);
   });
 
   it('declares every package that lib imports', () => {

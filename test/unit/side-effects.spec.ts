@@ -21,14 +21,19 @@ const survey = `
   ].join('\\n');
 `;
 
-it('loading the package, and storing every kind of value, changes nothing for the rest of the process', async () => {
+it('loading the package, storing every kind of value and encrypting changes nothing for the rest of the process', async () => {
   const program = `
     import { pack, Packr, unpack, addExtension } from 'msgpackr';
     // The peers are there before: what they change is their own doing.
     for (const peer of ['reflect-metadata', 'rxjs', '@nestjs/common', '@nestjs/core', 'ioredis']) await import(peer);
+    const { NestFactory } = await import('@nestjs/core');
     ${survey}
     const before = survey();
-    const { messagePackSerializer } = await import('nestjs-redis-cache-store');
+    const { messagePackSerializer, RedisCacheModule, RedisCacheStore } = await import('nestjs-redis-cache-store');
+    const module = RedisCacheModule.forRoot({ url: 'memory:', ttl: '1h', encryption: { keys: [Buffer.alloc(32, 1)] } });
+    const app = await NestFactory.createApplicationContext(module, { logger: false });
+    await app.get(RedisCacheStore).put('key', 1);
+    await app.close();
     for (const value of [[1, new Date()], values.own, values.map, values.error]) {
       messagePackSerializer.deserialize(messagePackSerializer.serialize(value));
     }
