@@ -49,7 +49,7 @@ export class Writes {
     return { key: fullKey, id, header, end, limit, bytes: await this.codec.encode(fullKey, id, value, header) };
   }
 
-  /** The drafts of many records, each with options of its own, which go before those of the call. */
+  /** The drafts of many records, each with options of its own, which go before those of the call. Of equal keys the last counts. */
   async drafts(
     records: readonly (readonly [key: string, value: unknown, options?: PutOptions])[],
     options: PutOptions | undefined,
@@ -62,7 +62,8 @@ export class Writes {
       const [key, value, own] = record;
       return this.draft(key, value, this.read(mergePutOptions(options, own)));
     };
-    return Promise.all(records.map(draft));
+    const drafts = await Promise.all(records.map(draft));
+    return [...new Map(drafts.map((each) => [each.id, each])).values()];
   }
 
   /** What the options of a writing call say: read once, when it is called, whatever the caller does with them later. @throws CacheArgumentError */

@@ -133,6 +133,8 @@ export function describeStore(open: () => Promise<Stage>): void {
         ]);
         expect(await store.getMany(['key', 'key'])).toEqual([2, 2]);
         expect(await store.deleteMany(['key', 'key'])).toBe(1);
+        await store.putMany([['key', 1, { tags: ['a', 'b'] }], ['key', 2]]); // prettier-ignore
+        expect([await store.get('key'), await store.keys({ tag: 'a' })]).toEqual([2, []]);
       });
 
       it('are found by the beginning of their keys, taken literally', async () => {
