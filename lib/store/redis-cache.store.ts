@@ -25,7 +25,7 @@ import type { RecordChange } from './watches.js';
  * Typed records under keys, in one namespace. The class is the injection token of the default store.
  *
  * - A write has happened when its promise resolves. `undefined` means one thing only: there is no such record.
- * - Every call settles within `timeout` (walks: every step of them). What it rejects with says what to do:
+ * - Every call settles within `timeout` (walks, and calls that write or delete many: every step of them). What it rejects with says what to do:
  *   CacheArgumentError (the caller's bug; nothing was sent), CacheUnavailableError (answer 503), CacheCommandError
  *   (Redis refused), CacheCorruptError (no record of this store).
  * - Returned values are the caller's own. Keys: any well-formed, non-empty string of at most 512 bytes.

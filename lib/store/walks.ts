@@ -5,6 +5,7 @@ import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.optio
 import { assertOptions } from './arguments.js';
 import { isTooOld, withinAge } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';
+import { Parts } from './parts.js';
 import type { StoreSettings } from './store-settings.js';
 import type { TagIndex } from './tag-index.js';
 
@@ -78,10 +79,10 @@ export class Walks {
     if (![undefined, 'throw', 'skip'].includes(options?.onCorrupt)) {
       throw new CacheArgumentError(`onCorrupt: must be 'throw' or 'skip'`);
     }
+    const parts = new Parts(this.deadline);
     for await (const ids of this.found(options, onCorrupt)) {
-      const deadline = this.deadline();
-      for (const record of await Promise.all(ids.map((id) => this.read(id, isTimed, deadline, onCorrupt)))) {
-        if (record?.key.startsWith(prefix)) yield record;
+      for await (const part of parts.read(ids, (id, deadline) => this.read(id, isTimed, deadline, onCorrupt))) {
+        for (const record of part) if (record?.key.startsWith(prefix)) yield record;
       }
     }
   }
@@ -114,8 +115,8 @@ export class Walks {
 
   /** Those of the records whose keys begin with a prefix. */
   async prefixed<T extends { readonly id: string }>(records: readonly T[], prefix: string): Promise<readonly T[]> {
-    const deadline = this.deadline();
-    const keys = await Promise.all(records.map(({ id }) => this.keyOf(id, this.settings.onCorrupt, deadline)));
+    const ids = records.map(({ id }) => id);
+    const keys = await this.keysOf(ids, this.settings.onCorrupt, new Parts(this.deadline));
     return records.filter((_, i) => keys[i]?.startsWith(prefix));
   }
 
@@ -123,9 +124,9 @@ export class Walks {
   private async *named(options: ScanOptions | undefined): AsyncIterable<readonly { id: string; key: string }[]> {
     const { onCorrupt } = this.settings;
     const prefix = options?.prefix ?? '';
+    const parts = new Parts(this.deadline);
     for await (const ids of this.found(options, onCorrupt)) {
-      const deadline = this.deadline();
-      const keys = await Promise.all(ids.map((id) => this.keyOf(id, onCorrupt, deadline)));
+      const keys = await this.keysOf(ids, onCorrupt, parts);
       yield ids.flatMap((id, i) => {
         const key = keys[i];
         return key?.startsWith(prefix) ? [{ id, key }] : [];
@@ -133,11 +134,23 @@ export class Walks {
     }
   }
 
-  private async keyOf(id: string, onCorrupt: OnCorrupt, deadline: number): Promise<string | undefined> {
-    if (this.naming.isReadable) return this.naming.keyOf(id);
+  /** The keys of records, in the order of their ids. */
+  private async keysOf(ids: readonly string[], onCorrupt: OnCorrupt, parts: Parts): Promise<(string | undefined)[]> {
+    if (this.naming.isReadable) return ids.map((id) => this.naming.keyOf(id));
+    const keys: (string | undefined)[] = [];
+    const read = (id: string, deadline: number) => this.keyOf(id, onCorrupt, deadline);
+    for await (const part of parts.read(ids, read)) keys.push(...part.map((found) => found?.key));
+    return keys;
+  }
+
+  private async keyOf(
+    id: string,
+    onCorrupt: OnCorrupt,
+    deadline: number,
+  ): Promise<{ readonly key: string; readonly bytes: Buffer } | undefined> {
     try {
       const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
-      return bytes && this.naming.keyOf(await this.codec.key(id, bytes));
+      return bytes && { key: this.naming.keyOf(await this.codec.key(id, bytes)), bytes };
     } catch (error) {
       return this.refuse(id, error, onCorrupt);
     }

@@ -76,6 +76,19 @@ describe('Over a slow line', () => {
     }
   }, 30_000);
 
+  it('a walk reads large records in parts, each of which comes in time', async () => {
+    const options = { timeout: 500, encryption: { keys: [Buffer.alloc(32, 1)] }, hashKeys: true };
+    const sealed = await CacheApp.start({ url: server.url, ...options, namespace: 'walk' });
+    const keys = numbered(24).toSorted();
+    await sealed.store.putMany(keys.map((key) => [key, 'x'.repeat(RECORD)]));
+    await sealed.close();
+    app = await CacheApp.start({ url: `redis://127.0.0.1:${line.port}`, ...options, namespace: 'walk' });
+    expect(await app.store.keys()).toEqual(keys); // which it has to read the records for
+    const walked: string[] = [];
+    for await (const [key] of app.store.entries()) walked.push(key);
+    expect(walked.toSorted()).toEqual(keys);
+  }, 30_000);
+
   it('no more is asked for than 32 MiB, so that Redis does not fill its memory with replies', async () => {
     const store = await start(1500);
     const keys = numbered(4);

@@ -350,7 +350,8 @@ describe('encryption on Redis', () => {
       await store.putMany(records.slice(0, 10));
       const sent = await commandsDuring(stage.server, () => store.get('canary-key:0'));
       expect(sent).toEqual({ getrange: 1 });
-      expect((await commandsDuring(stage.server, () => store.keys()))['mget']).toBe(1);
+      // Of the first few, which tell how large the others are likely to be, and of those.
+      expect((await commandsDuring(stage.server, () => store.keys()))['mget']).toBe(2);
     });
 
     it('lists a record whose value the serializer cannot read any more: only its key is looked at', async () => {
