@@ -1,6 +1,6 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
 import { CLOCK_SKEW } from '../backend/indexes.js';
-import { chunks, inTurn, isUnknown, together } from '../backend/writes-in-parts.js';
+import { inTurn, isUnknown, together } from '../backend/writes-in-parts.js';
 import type { RecordCodec } from '../record/codec.js';
 import { newIncarnation, writeIsOverAt } from '../record/incarnation.js';
 import type { RecordHeader } from '../record/layout.js';
@@ -14,8 +14,9 @@ import type { StoreSettings } from './store-settings.js';
 import { isRecord } from './tag-index.js';
 import type { Gone, Limit, TagIndex } from './tag-index.js';
 
-/** As many records as are written at once by the calls for many. */
+/** What the calls for many write at once: so many records, and of so many bytes as a slow line carries in time. */
 const BATCH = 1000;
+const BATCH_BYTES = 512 * 1024;
 
 /** A record that is ready to be written. */
 export interface Draft {
@@ -111,7 +112,7 @@ export class Writes {
 
   /** Writes many, some at once; how many. */
   async writeAll(drafts: readonly Draft[], deadline: () => number): Promise<number> {
-    return inTurn(chunks(drafts, BATCH), async (batch) => {
+    return inTurn(batches(drafts), async (batch) => {
       const until = deadline();
       return (await together(batch.map((draft) => this.write(draft, until)))).length;
     });
@@ -221,4 +222,17 @@ export class Writes {
     if (isGone) await this.tags.leave([found], deadline);
     return isGone;
   }
+}
+
+function* batches(drafts: readonly Draft[]): Iterable<readonly Draft[]> {
+  let [batch, size]: [Draft[], number] = [[], 0];
+  for (const draft of drafts) {
+    size += draft.bytes.length;
+    if (batch.length > 0 && (batch.length === BATCH || size > BATCH_BYTES)) {
+      yield batch;
+      [batch, size] = [[], draft.bytes.length];
+    }
+    batch.push(draft);
+  }
+  if (batch.length > 0) yield batch;
 }

@@ -12,7 +12,7 @@ const RECORD = 200_000;
 /** Bytes a second. */
 const LINE = 5_000_000;
 
-/** Passes on replies at the pace of a line. */
+/** Passes on commands and replies at the pace of a line, each way. */
 async function slowLine(target: number): Promise<{ port: number; close: () => void }> {
   const port = await freePort();
   const sockets: Socket[] = [];
@@ -20,12 +20,16 @@ async function slowLine(target: number): Promise<{ port: number; close: () => vo
     const upstream = connect(target, '127.0.0.1');
     sockets.push(client, upstream);
     for (const socket of [client, upstream]) socket.on('error', () => undefined);
-    client.pipe(upstream);
-    upstream.on('data', (data) => {
-      upstream.pause();
-      client.write(data);
-      setTimeout(() => upstream.resume(), (data.length / LINE) * 1000);
-    });
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      from.on('data', (data) => {
+        from.pause();
+        to.write(data);
+        setTimeout(() => from.resume(), (data.length / LINE) * 1000);
+      });
+    }
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
@@ -78,8 +82,8 @@ describe('Over a slow line', () => {
 
   it('a walk reads large records in parts, each of which comes in time', async () => {
     const options = { timeout: 500, encryption: { keys: [Buffer.alloc(32, 1)] }, hashKeys: true };
-    const sealed = await CacheApp.start({ url: server.url, ...options, namespace: 'walk' });
     const keys = numbered(24).toSorted();
+    const sealed = await CacheApp.start({ url: server.url, ...options, namespace: 'walk' });
     await sealed.store.putMany(keys.map((key) => [key, 'x'.repeat(RECORD)]));
     await sealed.close();
     app = await CacheApp.start({ url: `redis://127.0.0.1:${line.port}`, ...options, namespace: 'walk' });
@@ -87,6 +91,13 @@ describe('Over a slow line', () => {
     const walked: string[] = [];
     for await (const [key] of app.store.entries()) walked.push(key);
     expect(walked.toSorted()).toEqual(keys);
+  }, 30_000);
+
+  it('putMany writes large records in parts, each of which is written in time', async () => {
+    const store = await start(500);
+    const keys = numbered(24);
+    await store.putMany(keys.map((key) => [key, 'x'.repeat(RECORD)]));
+    expect(await writer.store.getMany(keys)).not.toContain(undefined);
   }, 30_000);
 
   it('no more is asked for than 32 MiB, so that Redis does not fill its memory with replies', async () => {
