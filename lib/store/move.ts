@@ -48,6 +48,8 @@ interface Target {
   readonly header: RecordHeader;
   readonly provisional: Buffer;
   readonly bytes: Buffer;
+  /** What is left under the old key, whose end is not yet known; absent: the record as it is. */
+  readonly left?: Buffer | undefined;
 }
 
 /**
@@ -88,7 +90,7 @@ export class Moves {
       await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
       const expiry = await this.arrive(plan, target, source, deadline);
       try {
-        if (await this.release(plan, source, deadline))
+        if (await this.release(plan, source, target, deadline))
           return await this.settle(plan, source, target, expiry, deadline);
         await this.withdraw(plan.to, target, deadline);
         assertTimeLeft(deadline);
@@ -137,17 +139,20 @@ export class Moves {
       : undefined;
   }
 
-  private async target({ from, to, change, ttl, tags }: Plan, source: Source): Promise<Target> {
+  /** All that the caller's functions have a part in, so that nothing is written yet if they fail. */
+  private async target({ from, to, change, ttl, tags, leave }: Plan, source: Source): Promise<Target> {
     const tagIds = tags ?? source.header.tags;
     const life = ttl === undefined ? {} : { ttl, fixedEnd: false };
     const first = { ...source.header, ...life, tags: tagIds, incarnation: this.writes.incarnation(tagIds) };
     const made = await (change
       ? this.codec.encode(to.fullKey, to.id, await change(source.value), first)
       : this.codec.transfer(from.id, source.bytes, to.fullKey, to.id, first));
-    // Callback and schema may have taken longer than any write.
+    const left =
+      leave && (await this.codec.encode(from.fullKey, from.id, await leave(source.value), untagged(source.header)));
+    // Callbacks and schema may have taken longer than any write.
     const { header, bytes } = await this.writes.renew({ key: to.fullKey, id: to.id, header: first, bytes: made });
     const mark = endingAt(this.backend.now() + 2 * this.settings.timeout, header);
-    return { header, bytes, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
+    return { header, bytes, left, provisional: await this.codec.restamp(to.fullKey, to.id, bytes, mark) };
   }
 
   /** Puts the new record into its place, with a short life; gives the expiry it is to have in the end. */
@@ -181,28 +186,15 @@ export class Moves {
   }
 
   /** Ends the old record, if it is still the one that was read. */
-  private async release({ from, grace, leave }: Plan, source: Source, deadline: number): Promise<boolean> {
-    const { bytes, header, left } = source;
-    const life = Math.max(1, Math.min(grace ?? 0, left ?? Infinity)); // in its last millisecond a record has 0 left
-    const end = endingAt(this.backend.now() + life, header);
-    const restamp = () => this.codec.restamp(from.fullKey, from.id, bytes, end);
-    const change =
-      grace === undefined
-        ? 'delete'
-        : { set: await (leave ? this.left(from, leave, source, end) : restamp()), expiry: { in: life } };
+  private async release({ from, grace }: Plan, source: Source, { left }: Target, deadline: number): Promise<boolean> {
+    const { bytes, header } = source;
+    const life = Math.max(1, Math.min(grace ?? 0, source.left ?? Infinity)); // in its last millisecond a record has 0 left
+    const end = endingAt(this.backend.now() + life, left ? untagged(header) : header);
+    const set = () => this.codec.restamp(from.fullKey, from.id, left ?? bytes, end);
+    const change = grace === undefined ? 'delete' : { set: await set(), expiry: { in: life } };
     const isReleased = await this.backend.compareAndSet(from.recordKey, bytes, change, deadline);
-    if (isReleased && (grace === undefined || leave)) await this.tags.leave([source], deadline);
+    if (isReleased && (grace === undefined || left)) await this.tags.leave([source], deadline);
     return isReleased;
-  }
-
-  /** What is left under the old key, without tags: nobody looks for it there any more. */
-  private async left(
-    { fullKey, id }: Place,
-    leave: (value: unknown) => unknown,
-    { value }: Source,
-    header: RecordHeader,
-  ): Promise<Buffer> {
-    return this.codec.encode(fullKey, id, await leave(value), { ...header, tags: [], incarnation: undefined });
   }
 
   /** Gives the new record its full life, unless somebody deleted it meanwhile, which wins. */
@@ -238,4 +230,9 @@ export class Moves {
 /** A header that says that its record ends for good at a moment of Redis' clock, whatever becomes of its expiry. */
 function endingAt(moment: number, header: RecordHeader): RecordHeader {
   return { ...header, movedAway: true, ttl: Math.max(1, Math.ceil(moment) - header.createdAt) };
+}
+
+/** The header of what is left under an old key: nobody looks for it by a tag any more. */
+function untagged(header: RecordHeader): RecordHeader {
+  return { ...header, tags: [], incarnation: undefined };
 }

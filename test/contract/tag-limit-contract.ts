@@ -97,6 +97,15 @@ export function describeTagLimits(open: () => Promise<Stage>): void {
         expect(await store.get('new')).toEqual({ data: 1 });
       });
 
+      it('lets an error through, be it of the function or of its value, and changes nothing', async () => {
+        await store.put('old', 1, { tags: [tag] });
+        const failing = () => Promise.reject(new Error('mine'));
+        await expect(store.move('old', 'new', { grace: '1m', leave: failing })).rejects.toThrow('mine');
+        const bad = () => undefined as never;
+        await expect(store.move('old', 'new', { grace: '1m', leave: bad })).rejects.toThrow(CacheArgumentError);
+        expect([await store.keys(), await store.keys({ tag })]).toEqual([['old'], ['old']]);
+      });
+
       it('needs a grace, and a function', async () => {
         await store.put('old', 1);
         await expect(store.move('old', 'new', { leave: () => 2 })).rejects.toThrow(CacheArgumentError);

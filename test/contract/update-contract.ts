@@ -176,7 +176,7 @@ export function describeUpdates(open: () => Promise<Stage>): void {
     // One test for all, since it has to wait.
     it('the time that the callbacks of update, deleteIf and move take does not count', async () => {
       const hasty = await stage.open({ timeout: '500ms' });
-      await hasty.putMany(['updated', 'contested', 'deleted', 'old'].map((key) => [key, 0]));
+      await hasty.putMany(['updated', 'contested', 'deleted', 'old', 'left'].map((key) => [key, 0]));
       const slowly = <T>(value: T) => sleep(800, value);
       let others = 10;
       const contested = async (n: number) => {
@@ -188,8 +188,10 @@ export function describeUpdates(open: () => Promise<Stage>): void {
         hasty.update<number>('contested', contested),
         hasty.deleteIf('deleted', () => slowly(true)),
         hasty.move<number>('old', 'new', { change: (n) => slowly(n + 2) }),
+        hasty.move<number>('left', 'far', { grace: '1m', leave: (n) => slowly(n + 3) }),
       ]);
-      expect(await done).toEqual([1, 13, true, 2]);
+      expect(await done).toEqual([1, 13, true, 2, 0]);
+      expect(await hasty.get('left')).toBe(3);
       expect(await hasty.getMany(['updated', 'contested', 'deleted', 'old', 'new'])).toEqual([
         1,
         13,
