@@ -79,7 +79,7 @@ const RULES: Record<keyof RedisConnectionOptions, readonly [isValid: (value: unk
   sentinelPassword: [isString, 'must be a string'],
   sentinelTLS: [isPlainObject, "must be an object of options of Node's tls.connect; {} for none"],
   natMap: [
-    (value) => isPlainObject(value) || typeof value === 'function',
+    (value) => typeof value === 'function' || (isPlainObject(value) && Object.values(Object(value)).every(isPlace)),
     "must be an object such as { '10.0.0.1:6379': { host: 'localhost', port: 7000 } }, or a function",
   ],
 };
@@ -161,6 +161,24 @@ export function checkLogin(login: unknown): RedisLogin {
   return Object.fromEntries(given);
 }
 
+/**
+ * Where `natMap` says that a server is reached from here; `undefined`: where it announces itself to be.
+ *
+ * @throws CacheConfigError if the function throws, or gives anything else
+ */
+export function lookUp(natMap: NatMap | undefined, name: string): { host: string; port: number } | undefined {
+  if (typeof natMap !== 'function') return natMap?.[name];
+  const refuse = (problem: string, cause?: unknown) => new CacheConfigError('redis', `"natMap" ${problem}`, { cause });
+  let place: unknown;
+  try {
+    place = natMap(name) ?? undefined;
+  } catch (error) {
+    throw refuse(`threw for ${name}`, error);
+  }
+  if (place !== undefined && !isPlace(place)) throw refuse(`gave no { host, port } for ${name}`);
+  return place;
+}
+
 export function isDatabase(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
@@ -176,6 +194,11 @@ function isString(value: unknown): boolean {
 /** A number of seconds is none: that moment was in 1970. */
 function isMoment(value: unknown): boolean {
   return (typeof value === 'number' || types.isDate(value)) && Number(value) > 1e11;
+}
+
+function isPlace(value: unknown): value is { host: string; port: number } {
+  const { host, port } = Object(value) as { host?: unknown; port?: unknown };
+  return typeof host === 'string' && host !== '' && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
 function isDelay(value: unknown): boolean {

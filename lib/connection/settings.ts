@@ -1,4 +1,5 @@
 import type { SocketOptions } from '../ioredis/client-factory.js';
+import { lookUp } from '../redis-connection.options.js';
 import type { RedisConnectionOptions, RedisLogin } from '../redis-connection.options.js';
 import { LoginSource } from './login.js';
 import type { RedisClock } from './redis-clock.js';
@@ -63,5 +64,5 @@ export function linkSettings(options: ConnectionOptions, clock: RedisClock): Lin
 
 /** Where a server is that announces itself as being at `place`. */
 export function reachedFrom({ natMap }: RedisConnectionOptions, place: Endpoint): Endpoint {
-  return (typeof natMap === 'function' ? natMap(nameOf(place)) : natMap?.[nameOf(place)]) ?? place;
+  return lookUp(natMap, nameOf(place)) ?? place;
 }

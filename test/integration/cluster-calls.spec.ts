@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CacheConfigError } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
@@ -30,6 +31,15 @@ describe('On a Cluster', () => {
     await eventually(async () => expect(await answers()).toBeGreaterThan(answersBefore + 5));
     expect(await connections()).toBe(connectionsBefore);
     await app.close();
+  });
+
+  it.each([
+    ['throws', () => thrown(new Error('no such node')), /"natMap" threw for 127/],
+    ['gives no place', () => 'localhost:7000' as never, /"natMap" gave no \{ host, port \} for 127/],
+  ])('a boot fails whose natMap %s', async (_, natMap, problem) => {
+    const reason = await CacheApp.failure({ url: cluster.url, redis: { natMap }, startupTimeout: '5s' });
+    expect(reason).toBeInstanceOf(CacheConfigError);
+    expect(String(reason)).toMatch(problem);
   });
 
   describe('a call', () => {
@@ -111,4 +121,8 @@ async function freeSlotOf(master: RedisServer, slot: number): Promise<number> {
   const ranges = (await master.cli('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
   const [from = 0, to = 0] = ranges.find(([, , [, port]]) => port === master.port) ?? [];
   return from === slot ? to : from;
+}
+
+function thrown(error: Error): never {
+  throw error;
 }

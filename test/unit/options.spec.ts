@@ -163,6 +163,7 @@ describe('a wrong option', () => {
     ['tls', true, 'must be an object'],
     ['family', 5, 'must be 4, 6 or 0'],
     ['natMap', 'x', 'must be an object such as'],
+    ['natMap', { '10.0.0.1:6379': 'localhost:7000' }, 'must be an object such as'],
     ['connectTimeout', 0, 'must be a number of ms from 1'],
   ])('is the ioredis option %s: %p, and the error gives the reason', async (name, value, reason) => {
     const { message } = await expectRefused('redis', forRoot({ redis: { [name]: value } }));

@@ -171,10 +171,8 @@ export class ClusterTopology implements Topology {
   #refresh(): Promise<void> {
     this.#refreshing ??= this.#nodes
       .askForSlots(this.#turn++, this.#abort.signal)
-      .then(
-        (ranges) => this.#apply(ranges),
-        (error: unknown) => this.#refused(error),
-      )
+      .then((ranges) => this.#apply(ranges))
+      .catch((error: unknown) => this.#refused(error))
       .finally(() => (this.#refreshing = undefined));
     return this.#refreshing;
   }
