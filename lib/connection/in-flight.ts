@@ -1,5 +1,5 @@
 import type { PendingCommand, RedisCommand, RedisReply } from '../ioredis/command.js';
-import { now, setImmediate, setTimeout } from '../redis-cache.timers.js';
+import { now, setImmediate, setTimeout, wallNow } from '../redis-cache.timers.js';
 import { toCacheError } from './failures.js';
 
 /** How often calls are looked for whose time is over, while there are any. In ms. */
@@ -41,9 +41,17 @@ export class InFlight {
   /** In no order. Not a Set, with which a `put` takes 1.2 times as much CPU (bench/micro.mjs), and whose outgrown tables keep what was in them. */
   readonly #entries: Exchange[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** When this process last ran while calls were in flight, by the wall clock, which goes on while the machine sleeps. */
+  #ranAt = 0;
 
-  /** `onExpired` is told of each call whose deadline has passed; by then it is not in flight any more. */
-  constructor(private readonly onExpired: (entry: Exchange) => void) {}
+  /**
+   * `onExpired` is told of each call whose deadline has passed; by then it is not in flight any more. `onRun` is told, with each look
+   * and `ran`, how long ago the one before was: much longer than {@link LOOK_EVERY} if the process was suspended meanwhile.
+   */
+  constructor(
+    private readonly onExpired: (entry: Exchange) => void,
+    private readonly onRun: (before: number) => void,
+  ) {}
 
   get isEmpty(): boolean {
     return this.#entries.length === 0;
@@ -51,7 +59,16 @@ export class InFlight {
 
   add(entry: Exchange): void {
     entry.at = this.#entries.push(entry) - 1;
-    if (this.#timer === undefined) this.#timer = this.#lookLater();
+    if (this.#timer !== undefined) return;
+    this.#ranAt = wallNow();
+    this.#timer = this.#lookLater();
+  }
+
+  /** The process runs. */
+  ran(): void {
+    const before = wallNow() - this.#ranAt;
+    this.#ranAt += before;
+    if (this.#timer !== undefined) this.onRun(before);
   }
 
   has(entry: Exchange): boolean {
@@ -80,6 +97,7 @@ export class InFlight {
 
   #lookLater(): NodeJS.Timeout {
     return setTimeout(() => {
+      this.ran();
       const moment = now();
       // Replies may have arrived while our event loop was busy: let them be read before giving the verdict.
       setImmediate(() => {

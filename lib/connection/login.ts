@@ -1,7 +1,6 @@
-import { delay, wallNow } from '../redis-cache.timers.js';
+import { bounded, delay, wallNow } from '../redis-cache.timers.js';
 import { checkLogin } from '../redis-connection.options.js';
 import type { RedisLogin } from '../redis-connection.options.js';
-import { bounded } from './bounded.js';
 import { describe } from './failures.js';
 
 /** A login is renewed so long before it expires, or after three quarters of its time if that is later. In ms. */

@@ -5,8 +5,7 @@ import { PendingCommand } from '../ioredis/command.js';
 import type { RedisCommand, RedisReply } from '../ioredis/command.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
-import { clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
-import { bounded } from './bounded.js';
+import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
 import { describe, describeAt, failedAt, leadsToWrongServer } from './failures.js';
 import { Exchange, InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
@@ -26,6 +25,8 @@ const WINDOW = 32 * 2 ** 20;
 const LONGEST_QUEUE = 10_000;
 /** A server that stays a replica, or is loading, must not be connected to over and over. In ms. */
 const SHORTEST_LIFE = 1000;
+/** What is shorter is no suspension of the process, whatever the timeout. In ms. */
+const SHORTEST_SLEEP = 1000;
 
 const TOO_LATE = 'Redis did not answer within the timeout';
 const TOO_MANY = 'Redis does not keep up, and too many calls wait already';
@@ -45,7 +46,13 @@ export class NodeLink {
   // Private names for what leads to passwords and arguments: `inspect` and JSON do not see them.
   readonly #client: Redis;
   readonly #settings: LinkSettings;
-  readonly #inFlight = new InFlight((exchange) => this.#expire(exchange));
+  readonly #inFlight = new InFlight(
+    (exchange) => this.#expire(exchange),
+    // Replies that came while the process was suspended tell of a time that is over.
+    (before) =>
+      before > Math.max(this.#settings.patience, SHORTEST_SLEEP) &&
+      this.destroy(new Error(`suspended for ${before} ms`)),
+  );
   readonly #abort = new AbortController();
   /** What is written when the turn of the event loop is over, or when the window opens. */
   readonly #queue: Exchange[] = [];
@@ -169,12 +176,10 @@ export class NodeLink {
     await this.#client.connect();
     // Not ioredis' own event, which comes by a tick that a test may have faked.
     this.#client.stream.once('close', () => this.#end());
-    // Before ioredis: replies that came while the process was suspended tell of a time that is over.
+    // Before ioredis, which would hand out what came while the process was suspended.
     this.#client.stream.prependListener('data', () => {
-      const [at, atByWall] = [now(), wallNow()];
-      const slept = atByWall - this.#heardAtByWall - (at - this.#heardAt);
-      [this.#heardAt, this.#heardAtByWall] = [at, atByWall];
-      if (slept > this.#settings.patience) this.destroy(new Error(`suspended for ${Math.round(slept)} ms`));
+      [this.#heardAt, this.#heardAtByWall] = [now(), wallNow()];
+      this.#inFlight.ran();
     });
     const steps = [];
     if (login.username || login.password) steps.push(this.#logIn(login, deadline));

@@ -44,6 +44,18 @@ describe('A process that was suspended amid a call', () => {
     expect(await read).toBeUndefined();
   });
 
+  it('believes no reply from before where the monotonic clock went on, either, as in a paused container', async () => {
+    const read = reasonOf(app.store.get('session'));
+    await carriedOut('getrange');
+    expect(await server.cli('DEL', 'chaos:session')).toBe(1);
+    const resumed = proxy.resume();
+    const until = performance.now() + 2100;
+    while (performance.now() < until); // as long as its timeout, which makes the process stand still as a SIGSTOP does
+    await resumed;
+    expect(await read).toMatchObject({ outcome: 'unknown' });
+    expect(await app.store.get('session')).toBeUndefined();
+  });
+
   it('does not know the outcome of a write', async () => {
     const write = reasonOf(app.store.put('session', { userId: 43 }));
     await carriedOut('set', 2);

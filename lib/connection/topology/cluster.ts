@@ -1,7 +1,6 @@
 import { CacheConfigError, CacheUnavailableError } from '../../redis-cache.errors.js';
-import { delay, now } from '../../redis-cache.timers.js';
+import { bounded, delay, now } from '../../redis-cache.timers.js';
 import { pauseBefore, pauseBeforeAttempt } from '../backoff.js';
-import { bounded } from '../bounded.js';
 import { BLIP } from '../call.js';
 import type { RedisCommand } from '../call.js';
 import { describe, redirectionOf } from '../failures.js';
