@@ -82,9 +82,11 @@ export class Moves {
   ): Promise<Buffer | undefined> {
     const plan = this.plan(from, to, options);
     for (let deadline = this.deadline(); ;) {
-      const source = await this.source(plan.from, deadline);
-      if (!source) return undefined;
+      const at = now();
+      const record = await this.backend.getWithTtl(plan.from.recordKey, deadline);
       const begun = now();
+      const source = record && (await this.source(plan.from, record, at));
+      if (!source) return undefined;
       const target = await this.target(plan, source);
       deadline += now() - begun;
       await this.writes.admit(plan.to.id, target.header, plan.limit, deadline, source);
@@ -129,14 +131,14 @@ export class Moves {
     return { id, recordKey: this.naming.recordKey(id), fullKey: this.naming.fullKey(key) };
   }
 
-  private async source({ id, recordKey }: Place, deadline: number): Promise<Source | undefined> {
-    const at = now();
-    const record = await this.backend.getWithTtl(recordKey, deadline);
+  private async source(
+    { id }: Place,
+    { bytes, ttl }: { readonly bytes: Buffer; readonly ttl: number | null },
+    at: number,
+  ): Promise<Source | undefined> {
     // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
-    const found = record && (await this.reads.decode(id, Buffer.from(record.bytes)));
-    return record && found && !found.header.movedAway
-      ? { ...found, bytes: record.bytes, left: record.ttl, at }
-      : undefined;
+    const found = await this.reads.decode(id, Buffer.from(bytes));
+    return found && !found.header.movedAway ? { ...found, bytes, left: ttl, at } : undefined;
   }
 
   /** All that the caller's functions have a part in, so that nothing is written yet if they fail. */

@@ -95,8 +95,9 @@ export class Reads {
     const id = this.naming.id(key);
     const deadline = this.deadline();
     const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
-    const found = bytes && (await this.decode(id, bytes));
-    if (found) await this.rewrites.extend(id, ttl, deadline, { ...found, head: headOf(found.bytes) });
+    const begun = now();
+    const found = bytes && (await this.decode(id, bytes)); // a schema takes its own time
+    if (found) await this.rewrites.extend(id, ttl, deadline + now() - begun, { ...found, head: headOf(found.bytes) });
     return found?.value;
   }
 
@@ -114,9 +115,10 @@ export class Reads {
 
   private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
     const record = await this.backend.getWithTtl(this.naming.recordKey(id), deadline);
+    const begun = now();
     const found = record && (await this.decode(id, record.bytes));
     if (record && found && slideDueIn(this.settings, found.header, record.ttl, this.backend.now()) <= 0) {
-      await this.slide(found, record.ttl, deadline);
+      await this.slide(found, record.ttl, deadline + now() - begun);
     }
     return found;
   }
@@ -133,7 +135,9 @@ export class Reads {
       const { bytes, ttl = null, coverage } = await this.backend.getToKeep(this.naming.recordKey(id), deadline);
       // Whatever copy there is, this is newer.
       near.drop(id);
+      const answeredAt = now();
       const found = bytes && (await this.decode(id, bytes));
+      const spent = now() - answeredAt;
       if (!found) return undefined;
       const clock = this.backend.now();
       const slideIn = slideDueIn(this.settings, found.header, ttl, clock);
@@ -144,7 +148,7 @@ export class Reads {
       const copy = frozen === undefined ? { bytes: Buffer.from(found.bytes) } : { value: Promise.resolve(found.value) };
       const size = ENTRY_BYTES + 2 * id.length + (frozen ?? found.bytes.length);
       if (coverage) near.keep(flight, { id, ...copy, size, coverage, until, untilByWall, usedAt: now() });
-      if (maySlide && slideIn <= 0) await this.slide(found, ttl, deadline);
+      if (maySlide && slideIn <= 0) await this.slide(found, ttl, deadline + spent);
       return found;
     } finally {
       near.end(id, flight);

@@ -174,8 +174,15 @@ export function describeUpdates(open: () => Promise<Stage>): void {
     });
 
     // One test for all, since it has to wait.
-    it('the time that the callbacks of update, deleteIf and move take does not count', async () => {
+    it('the time that the callbacks of update, deleteIf and move take, and a schema, does not count', async () => {
       const hasty = await stage.open({ timeout: '500ms' });
+      let isSlow = false;
+      const validate = (value: unknown) => (isSlow ? sleep(800, { value }) : { value });
+      const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;
+      const patient = await stage.open({ timeout: '500ms', ttl: '1h', sliding: true, nearCache: true, schema });
+      await patient.putMany(['touched', 'slid', 'moved'].map((key) => [key, 1]));
+      await patient.touch('slid', '30m');
+      isSlow = true;
       await hasty.putMany(['updated', 'contested', 'deleted', 'old', 'left'].map((key) => [key, 0]));
       const slowly = <T>(value: T) => sleep(800, value);
       let others = 10;
@@ -189,8 +196,13 @@ export function describeUpdates(open: () => Promise<Stage>): void {
         hasty.deleteIf('deleted', () => slowly(true)),
         hasty.move<number>('old', 'new', { change: (n) => slowly(n + 2) }),
         hasty.move<number>('left', 'far', { grace: '1m', leave: (n) => slowly(n + 3) }),
+        patient.get('touched', { touch: '3h' }),
+        patient.get('slid'),
+        patient.move('moved', 'there'),
       ]);
-      expect(await done).toEqual([1, 13, true, 2, 0]);
+      expect(await done).toEqual([1, 13, true, 2, 0, 1, 1, 1]);
+      await expectTtl(patient, 'touched', 3 * HOUR);
+      await expectTtl(patient, 'slid', HOUR);
       expect(await hasty.get('left')).toBe(3);
       expect(await hasty.getMany(['updated', 'contested', 'deleted', 'old', 'new'])).toEqual([
         1,
