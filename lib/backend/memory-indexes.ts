@@ -29,8 +29,9 @@ export class MemoryIndexes {
   /** Whether there are fewer than `most` members beside the one whose place a new one takes. */
   hasRoom(key: string, { successorOf = '' }: Membership, most: number): boolean {
     const { members } = this.indexes.get(key) ?? {};
-    if (members) trim(members);
-    return (members?.size ?? 0) - (members?.has(successorOf) ? 1 : 0) < most;
+    const isFull = () => members !== undefined && members.size - (members.has(successorOf) ? 1 : 0) >= most;
+    if (members && isFull()) trim(members);
+    return !isFull();
   }
 
   remove(key: string, gone: readonly string[]): void {

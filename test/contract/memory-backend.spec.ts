@@ -20,7 +20,10 @@ describe('memory:', () => {
     const backend = new MemoryBackend(() => true);
     const addAll = async (count: number, name: string) => {
       const begun = performance.now();
-      for (let i = 0; i < count; i++) await backend.addToIndex('index', `${name} ${i}`, { ttl: 60_000 });
+      for (let i = 0; i < count; i++) {
+        await backend.addToIndex('index', `${name} ${i}`, { ttl: 60_000 });
+        await backend.admitToIndex('limited', `${name} ${i}`, { ttl: 60_000 }, 1e6);
+      }
       return performance.now() - begun;
     };
     await addAll(2000, 'warm');
