@@ -144,17 +144,21 @@ export class RedisCacheModule {
   /**
    * Further stores, each with a namespace of its own, for the module that imports them. `exports: [RedisCacheModule]` passes them on.
    *
-   * @throws CacheConfigError (at boot) for a wrong option, or for a connection that no `forRoot` has the name of
+   * @throws CacheConfigError (at boot) for a wrong option, for two stores of one name, or for a connection that no `forRoot` has the name of
    * @example
    * ```ts
    * RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }, { namespace: 'audit', connection: 'audit', ttl: '7d' })
    * ```
    */
   static forFeature(...stores: CacheStoreOptions[]): DynamicModule {
-    const providers = stores.map((options) =>
-      runtimeProvider(getCacheStoreToken(options.name ?? options.namespace), options.connection, (runtime) =>
-        runtime.createStore(options),
-      ),
+    const nameOf = ({ name, namespace }: CacheStoreOptions) => name ?? namespace;
+    const names = stores.map(nameOf);
+    const providers = stores.map((options, i) =>
+      runtimeProvider(getCacheStoreToken(nameOf(options)), options.connection, (runtime) => {
+        const store = nameOf(options);
+        if (names.indexOf(store) === i) return runtime.createStore(options);
+        throw new CacheConfigError('name', 'is given to another store of this forFeature', { store });
+      }),
     );
     return { module: RedisCacheModule, providers, exports: tokensOf(providers) };
   }

@@ -185,6 +185,12 @@ describe('the module', () => {
       expect(await module.get(Other).tokens.take('key')).toBe(1);
     });
 
+    it('fails the boot with two stores of one name, of which the last would silently be both', async () => {
+      const stores = RedisCacheModule.forFeature({ namespace: 'a' }, { namespace: 'b', name: 'a' });
+      const message = expect.stringContaining('"name" of the store "a"');
+      await expect(boot([RedisCacheModule.forRoot(MEMORY), stores])).rejects.toMatchObject({ option: 'name', message });
+    });
+
     it('without forRoot fails the boot, and the error says so', async () => {
       await expect(boot([RedisCacheModule.forFeature({ namespace: 'reset-token' })])).rejects.toMatchObject({
         code: 'CACHE_CONFIG',
