@@ -45,6 +45,12 @@ export function assertFamily(value: unknown): asserts value is FamilyRecord {
   if (!isFamily) throw new CacheCorruptError('the record is no family of refresh tokens');
 }
 
+/** Whether what was read is a family of a subject that goes on. */
+export function isLiveOf(record: unknown, subject: string): boolean {
+  const family = (record ?? {}) as Partial<FamilyRecord>;
+  return family.subject === subject && !family.isEnded;
+}
+
 export function newFamily(): string {
   return randomBytes(16).toString('base64url');
 }

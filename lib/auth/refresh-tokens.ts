@@ -9,11 +9,13 @@ import { assertText } from './arguments.js';
 import type { DataSchema } from './data-schema.js';
 import { decide } from './decide.js';
 import type { Decision } from './decide.js';
+import { endAll } from './end-all.js';
 import { FamilyLives } from './family-lives.js';
 import type { Lifetime } from './lifetime.js';
 import {
   assertFamily,
   firstToken,
+  isLiveOf,
   newFamily,
   parseToken,
   placeOf,
@@ -180,13 +182,17 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
     return true;
   }
 
-  /** Ends all families of a subject, those that are being rotated included; how many. @example `await tokens.revokeAll(user.id)` */
-  async revokeAll(subject: string): Promise<number> {
-    assertText('subject', subject);
-    const known = await this.#store.keys({ tag: subject });
-    const count = await this.#store.deleteByTag(subject);
-    for (const family of known) this.#emit({ type: 'revoked', family, subject });
-    return count;
+  /**
+   * Ends all families of a subject, those that are being rotated included, on a server that evicts nothing; how many. `thorough` also
+   * finds those whose index was evicted, and costs two walks over all families.
+   *
+   * @throws CacheCorruptError once all others are gone, if there was something under the subject that is no record
+   * @example `await tokens.revokeAll(user.id)`
+   */
+  async revokeAll(subject: string, options: { thorough?: boolean } = {}): Promise<number> {
+    return endAll(this.#store, subject, options, isLiveOf, (family) =>
+      this.#emit({ type: 'revoked', family, subject }),
+    );
   }
 
   /** The families of a subject, newest first: its devices. @example `const devices = await tokens.list(user.id)` */

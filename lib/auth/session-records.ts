@@ -67,12 +67,15 @@ export class SessionRecords {
     }
   }
 
-  /** The sessions of a subject, newest first; each once, also while it is being regenerated. */
-  async liveOf(subject: string): Promise<FoundSession[]> {
+  /** The sessions of a subject, newest first; each once, also while it is being regenerated. @throws CacheCorruptError unless corrupt ones are skipped */
+  async liveOf(subject: string, onCorrupt: 'throw' | 'skip'): Promise<FoundSession[]> {
     assertText('subject', subject);
     const live = new Map<string, FoundSession>();
-    for await (const [id, record] of this.store.entries({ tag: subject })) {
-      if (!isSessionRecord(record)) throw new CacheCorruptError('a record with this tag is no session');
+    for await (const [id, record] of this.store.entries({ tag: subject, onCorrupt })) {
+      if (!isSessionRecord(record)) {
+        if (onCorrupt === 'skip') continue;
+        throw new CacheCorruptError('a record with this tag is no session');
+      }
       if (record.movedTo !== undefined || this.isOver(record)) continue;
       const other = live.get(record.origin)?.record;
       if (!other || other.lastSeenAt <= record.lastSeenAt) live.set(record.origin, { id, record });
@@ -115,7 +118,11 @@ export class SessionRecords {
     return isEnded && seen && !this.isOver(seen) ? { id, record: seen } : undefined;
   }
 
-  /** Ends all sessions of the subject of a token but that one, each by `end`, which tells whether it did; how many. */
+  /**
+   * Ends all sessions of the subject of a token but that one, each by `end`, which tells whether it did; how many.
+   *
+   * @throws CacheCorruptError once all others are gone, if there was one that could not be read
+   */
   async endOthers(token: string, end: (id: string, subject: string) => Promise<boolean>): Promise<number> {
     let count = 0;
     let hasBegun = false;
@@ -125,7 +132,8 @@ export class SessionRecords {
         const own = await this.find(token);
         if (!own || own.record.subject === null) break;
         const { subject, origin } = own.record;
-        const others = (await this.liveOf(subject)).filter(({ record }) => record.origin !== origin);
+        const live = await this.liveOf(subject, quietPasses === 0 ? 'skip' : 'throw');
+        const others = live.filter(({ record }) => record.origin !== origin);
         hasBegun ||= others.length > 0;
         const ended = await Promise.all(others.map(({ id }) => end(id, subject)));
         count += ended.filter(Boolean).length;
@@ -141,4 +149,9 @@ export class SessionRecords {
     const end = this.lifetime.endOf(createdAt, lastSeenAt);
     return end !== null && end <= this.lifetime.now();
   }
+}
+
+/** Whether what was read is a session of a subject that goes on under this id. */
+export function isLiveOf(record: unknown, subject: string): boolean {
+  return isSessionRecord(record) && record.subject === subject && record.movedTo === undefined;
 }

@@ -7,9 +7,10 @@ import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertRegenerate, assertText } from './arguments.js';
 import { asTooManySessions, failAfterAPart } from './auth.errors.js';
 import type { DataSchema } from './data-schema.js';
+import { endAll } from './end-all.js';
 import type { Lifetime } from './lifetime.js';
 import { isToken, randomToken, sha256 } from './secrets.js';
-import { SessionRecords } from './session-records.js';
+import { isLiveOf, SessionRecords } from './session-records.js';
 import type { FoundSession } from './session-records.js';
 import { SessionSockets } from './session-sockets.js';
 import type { SocketClient } from './session-sockets.js';
@@ -173,7 +174,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
 
   /** The sessions of a subject, newest first. @example `const devices = await sessions.list(user.id)` */
   async list(subject: string): Promise<Session<Data>[]> {
-    const live = await this.#records.liveOf(subject);
+    const live = await this.#records.liveOf(subject, 'throw');
     return Promise.all(live.map((found) => this.#session(found)));
   }
 
@@ -188,22 +189,24 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     return isToken(token) && this.#end('revoked', sha256(token));
   }
 
-  /** Ends all sessions of the subject of a token but that one; how many. @example `await sessions.revokeOthers(token)` */
+  /**
+   * Ends all sessions of the subject of a token but that one; how many.
+   *
+   * @throws CacheCorruptError once all others are gone, if there was one that could not be read, which `revokeAll` ends
+   * @example `await sessions.revokeOthers(token)`
+   */
   revokeOthers(token: string): Promise<number> {
     return this.#records.endOthers(token, (id, subject) => this.#end('revoked', id, subject));
   }
 
   /**
-   * Ends all sessions of a subject; how many. `thorough` also finds those whose index was evicted, and costs a walk over all sessions.
+   * Ends all sessions of a subject; how many. `thorough` also finds those whose index was evicted, and costs two walks over all sessions.
    *
+   * @throws CacheCorruptError once all others are gone, if there was something under the subject that is no record
    * @example `await sessions.revokeAll(user.id); // after a change of password`
    */
   async revokeAll(subject: string, options: { thorough?: boolean } = {}): Promise<number> {
-    assertText('subject', subject);
-    const known = await this.#store.keys({ tag: subject });
-    const count = await this.#store.deleteByTag(subject, options);
-    for (const id of known) this.#emit({ type: 'revoked', id, subject });
-    return count;
+    return endAll(this.#store, subject, options, isLiveOf, (id) => this.#emit({ type: 'revoked', id, subject }));
   }
 
   /**
@@ -258,7 +261,8 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   async #evict(subject: string | null): Promise<void> {
     const { limit } = this.#settings;
     if (subject === null || limit?.when !== 'evict-oldest') return;
-    const live = await this.#records.liveOf(subject).catch(failAfterAPart);
+    // One that cannot be read is no session, and must not keep its subject from logging in.
+    const live = await this.#records.liveOf(subject, 'skip').catch(failAfterAPart);
     const ends = live.slice(limit.sessions).map(({ id }) => this.#end('evicted', id, subject));
     await Promise.all(ends).catch(failAfterAPart);
   }

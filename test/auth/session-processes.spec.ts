@@ -1,8 +1,9 @@
+import { CacheCorruptError } from 'nestjs-redis-cache-store';
 import { type RedisCacheAuthOptions, Sessions } from 'nestjs-redis-cache-store/auth';
 import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
 import { WorkerProcess } from '../support/worker-process.js';
-import { AuthStage, concurrently, HOUR } from './auth-stage.js';
+import { AuthStage, concurrently, HOUR, SECRET } from './auth-stage.js';
 
 type Tokens = typeof import('../support/workers/tokens.worker.js');
 
@@ -121,14 +122,43 @@ describe('sessions over two processes', () => {
     expect(await sessions.get(token)).toBeUndefined();
   });
 
-  it('revokeAll finds sessions whose index was evicted if it is thorough', async () => {
+  it('keep nobody from logging in if they cannot be read, and revokeOthers ends all but those', async () => {
+    const other = { sessions: { ...LIMITS.evict.sessions, encryption: { keys: [SECRET] } } };
+    await (await stage.open(other)).get(Sessions).create('user:42', {});
+    const sessions = (await stage.open(LIMITS.evict)).get(Sessions);
+    const { session: foreign } = await sessions.create('user:42', {});
+    await stage.stage.server.cli('SET', `session:${foreign.id}`, 'no record');
+    const tokens: string[] = [];
+    for (let i = 0; i < 6; i++) tokens.push((await sessions.create('user:42', {})).token);
+    expect(await live(sessions, tokens)).toBe(5);
+    await expect(sessions.list('user:42')).rejects.toThrow(CacheCorruptError);
+    await expect(sessions.revokeOthers(tokens[5] ?? '')).rejects.toThrow(CacheCorruptError);
+    expect(await live(sessions, tokens)).toBe(1);
+    await expect(sessions.revokeAll('user:42')).rejects.toThrow(CacheCorruptError);
+    expect(await live(sessions, tokens)).toBe(0);
+  });
+
+  it('end by revokeAll though no key of this process opens them and keys are hashed', async () => {
+    const opened = (key: Buffer) =>
+      stage.open(LIMITS.none, { encryption: { keys: [key], hashKey: SECRET }, hashKeys: true });
+    const old = (await opened(SECRET)).get(Sessions);
+    const { token } = await old.create('user:42', {});
+    expect(await (await opened(Buffer.alloc(32, 1))).get(Sessions).revokeAll('user:42')).toBe(1);
+    expect(await old.get(token)).toBeUndefined();
+  });
+
+  it('revokeAll finds sessions whose index was evicted if it is thorough, and emits that', async () => {
     const sessions = (await stage.open(LIMITS.none)).get(Sessions);
-    const { token } = await sessions.create('user:42', {});
+    const { token, session: created } = await sessions.create('user:42', {});
     expect(await stage.stage.server.cli('DEL', 'session#user:42')).toBe(1);
+    const revoked: string[] = [];
+    sessions.events$.subscribe(({ type, id }) => type === 'revoked' && revoked.push(id));
     expect(await sessions.revokeAll('user:42')).toBe(0);
     expect(await sessions.get(token)).toBeDefined();
+    expect(revoked).toEqual([]);
     expect(await sessions.revokeAll('user:42', { thorough: true })).toBe(1);
     expect(await sessions.get(token)).toBeUndefined();
+    expect(revoked).toEqual([created.id]);
   });
 
   it('ends by the clock of Redis, whatever the hosts believe', async () => {

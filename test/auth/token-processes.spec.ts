@@ -77,6 +77,19 @@ describe('tokens and codes over two processes', () => {
     expect(right.filter((outcome) => outcome === 'ok')).toHaveLength(1);
   }, 60_000);
 
+  it('revokeAll ends families whose index was evicted if it is thorough, and emits that', async () => {
+    const tokens = (await stage.open(options)).get(RefreshTokens);
+    const token = await tokens.issue('user:7', {});
+    const [family] = await tokens.list('user:7');
+    const revoked: string[] = [];
+    tokens.events$.subscribe((event) => event.type === 'revoked' && revoked.push(event.family));
+    expect(await stage.stage.server.cli('DEL', 'refresh#user:7')).toBe(1);
+    expect(await tokens.revokeAll('user:7')).toBe(0);
+    expect(await tokens.revokeAll('user:7', { thorough: true })).toBe(1);
+    expect(await tokens.rotate(token)).toEqual({ outcome: 'unknown' });
+    expect(revoked).toEqual([family?.family]);
+  });
+
   it('of 1,000 hits exactly as many are allowed as the limit says', async () => {
     const allowed = await both((worker, at) => worker.run('hit', 'key', 500, at));
     expect((allowed[0] ?? 0) + (allowed[1] ?? 0)).toBe(10);
