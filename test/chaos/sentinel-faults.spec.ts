@@ -69,12 +69,17 @@ describe('A fault of sentinels while the master lives', () => {
     expect(await old.cli('ROLE')).toContain('master');
   }, 30_000);
 
-  it('is survived also by a boot, while most sentinels are frozen or gone', async () => {
+  it('is survived also by a boot, while most sentinels are frozen or gone; the last one takes nobody elsewhere', async () => {
+    const { port } = await deployment.replica();
     deployment.sentinels[0]?.freeze();
     await deployment.sentinels[1]?.kill9();
     const another = await CacheApp.start({ url: deployment.url, timeout: '2s' });
     await another.store.put('key', 1);
     expect(await app.store.get('key')).toBe(1);
     await another.close();
+    await deployment.sentinels[0]?.kill9();
+    await deployment.sentinels[2]?.cli('SENTINEL', 'REMOVE', deployment.masterName);
+    await deployment.sentinels[2]?.cli('SENTINEL', 'MONITOR', deployment.masterName, '127.0.0.1', port, 2);
+    await expectUndisturbed();
   }, 30_000);
 });

@@ -20,7 +20,7 @@ interface Sentinel {
 /**
  * The sentinels are asked all at once: a silent one costs no time, and one that was cut off from the others is outvoted. While a
  * master is connected to they are asked once a second, so that one that was demoted behind a partition is left; as long as
- * none of them answers, the connection stays.
+ * most of them do not name another one, the connection stays.
  */
 export class Sentinels {
   readonly #options: ConnectionOptions;
@@ -69,15 +69,15 @@ export class Sentinels {
   async #watch(link: NodeLink, place: Endpoint, signal: AbortSignal): Promise<void> {
     while (!link.hasEnded) {
       await delay(WATCH_INTERVAL, signal);
-      const [first] = await this.#masters(signal).catch(() => []);
+      const [first] = await this.#masters(signal, this.#sentinels.length / 2).catch(() => []);
       if (first && nameOf(first) !== nameOf(place) && !link.hasEnded) {
         link.destroy(new Error(`${nameOf(place)}: the sentinels name another master, ${nameOf(first)}`));
       }
     }
   }
 
-  /** Where the master is, as most sentinels say; then what the others say. */
-  async #masters(signal: AbortSignal): Promise<readonly Endpoint[]> {
+  /** Where the master is, as most sentinels say; then what the others say. Only what more than `few` of them say. */
+  async #masters(signal: AbortSignal, few = 0): Promise<readonly Endpoint[]> {
     const votes = new Map<string, { readonly place: Endpoint; count: number }>();
     const failures: unknown[] = [];
     await new Promise<void>((resolve) => {
@@ -96,7 +96,8 @@ export class Sentinels {
       for (const sentinel of this.#sentinels) void ask(sentinel);
     });
     if (votes.size === 0) throw noneAnswered(failures);
-    const ranked = [...votes.values()].toSorted((one, other) => other.count - one.count);
+    const named = [...votes.values()].filter(({ count }) => count > few);
+    const ranked = named.toSorted((one, other) => other.count - one.count);
     return ranked.map(({ place }) => reachedFrom(this.#options.redis, place));
   }
 
