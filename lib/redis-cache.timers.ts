@@ -37,16 +37,16 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
  *
  * @throws what the work throws; an error that says `problem` if the time is over
  */
-export function bounded<T>(work: Promise<T>, ms: number, signal: AbortSignal, problem: string): Promise<T> {
+export function bounded<T>(work: Promise<T>, ms: number, problem: string, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', giveUp);
+      signal?.removeEventListener('abort', giveUp);
       reject(new Error(problem)); // does nothing if the work has settled
     };
     const timer = setTimeout(giveUp, ms);
-    signal.addEventListener('abort', giveUp);
+    signal?.addEventListener('abort', giveUp);
     work.then(resolve, reject).finally(giveUp);
-    if (signal.aborted) giveUp();
+    if (signal?.aborted) giveUp();
   });
 }

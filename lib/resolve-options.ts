@@ -98,7 +98,7 @@ function resolveTarget(options: RedisCacheModuleOptions): Pick<ConnectionOptions
   const address = parseRedisUrl(url);
   const checked = checkRedisOptions(redis);
   ensure(address.kind !== 'cluster' || !checked.db, 'redis.db', 'must be 0: a Redis Cluster has no other database');
-  return { address, redis: checked };
+  return { address: { ...address, db: checked.db ?? address.db }, redis: checked };
 }
 
 /** The settings of the default store. @throws CacheConfigError */

@@ -30,7 +30,7 @@ export class LoginSource {
     if (!ask) return this.#fixed;
     const forget = () => (this.#asking = undefined);
     this.#asking ??= (async () => ({ ...this.#fixed, ...checkLogin(await ask()) }))();
-    return bounded(this.#asking, within, signal, 'no credentials came').finally(forget);
+    return bounded(this.#asking, within, 'no credentials came', signal).finally(forget);
   }
 
   /**

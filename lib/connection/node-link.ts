@@ -96,7 +96,7 @@ export class NodeLink {
       // A server without TLS takes the handshake for the beginning of a command, and waits for its end.
       const tlsHint = settings.socket.tls ? '; does it speak TLS on this port?' : '';
       // Not every `connect()` of ioredis settles when it is cut short.
-      await bounded(work, connectWithin, signal, `not ready within ${connectWithin} ms${tlsHint}`);
+      await bounded(work, connectWithin, `not ready within ${connectWithin} ms${tlsHint}`, signal);
       link.#live(current);
       return link;
     } catch (error) {

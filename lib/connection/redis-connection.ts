@@ -56,6 +56,8 @@ export class RedisConnection {
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   private failure: Error | undefined;
+  /** What was told of the last refusal since Redis was ready. */
+  private refusal: string | undefined;
   private wasReady = false;
 
   /** Tells which keys change. @internal */
@@ -213,22 +215,18 @@ export class RedisConnection {
   async #start(): Promise<void> {
     if (this.#closing) throw this.#unavailable();
     if (!this.#topology) return this.#become('ready');
-    const { startup, startupTimeout } = this.#options;
+    const { startup, startupTimeout, credentials } = this.#options;
     this.#topology.open();
     if (startup === 'background') return; // told by status$ and lastError
-    const isDecided = (status: ConnectionStatus) => (status === 'down' ? !this.#mayBeLetIn : status !== 'connecting');
+    // Other credentials may come.
+    const mayBeLetIn = () => credentials !== undefined && this.failure instanceof CacheConfigError;
+    const isDecided = (status: ConnectionStatus) => (status === 'down' ? !mayBeLetIn() : status !== 'connecting');
     const decision = firstValueFrom(this.status$.pipe(filter(isDecided)), { defaultValue: 'closed' });
-    const never = new AbortController().signal;
-    const status = await bounded(decision, startupTimeout, never, 'not ready in time').catch(() => 'down');
+    const status = await bounded(decision, startupTimeout, 'not ready in time').catch(() => 'down');
     if (status === 'ready' || status === 'degraded') return;
     const error = this.failure instanceof CacheConfigError ? this.failure : this.#unavailable();
     await this.close();
     throw error;
-  }
-
-  /** Whether other credentials may come. */
-  get #mayBeLetIn(): boolean {
-    return this.failure instanceof CacheConfigError && this.#options.credentials !== undefined;
   }
 
   async #stop(): Promise<void> {
@@ -243,11 +241,13 @@ export class RedisConnection {
     this.#waitingRoom.admitAll();
     if (this.status === 'closed' || this.#closing) return;
     const isFirst = reason !== undefined && this.failure === undefined;
-    if (status === 'ready') this.failure = undefined;
+    const isRefusal = reason instanceof CacheConfigError && reason.message !== this.refusal;
+    if (isRefusal) this.refusal = reason.message;
+    if (status === 'ready') this.failure = this.refusal = undefined;
     else if (reason) this.failure = reason;
-    // Of what happens later the status tells.
-    if (isFirst && !this.wasReady && status === 'connecting') {
-      this.#options.warn(`Redis is not ready yet: ${reason.message}; trying again`);
+    // Of what else happens the status tells.
+    if (status === 'connecting' ? isFirst && !this.wasReady : isRefusal && status === this.status) {
+      this.#options.warn(`Redis is ${this.wasReady ? status : 'not ready yet'}: ${reason?.message}; trying again`);
     }
     this.#become(status);
     this.feed.follow(links, this.version);

@@ -46,12 +46,12 @@ export interface LinkSettings {
 export function linkSettings(options: ConnectionOptions, clock: RedisClock): LinkSettings {
   const { address, redis, credentials, timeout, heartbeat, warn } = options;
   const { family = address.family, keepAlive, noDelay, tls = address.tls ? {} : undefined } = redis;
-  const { username = address.username, password = address.password, db = address.db } = redis;
+  const { username = address.username, password = address.password } = redis;
   const within = Math.min(Math.max(timeout, 1000), 5000);
   return {
     login: new LoginSource({ username, password }, credentials),
     socket: { family, keepAlive, noDelay, tls },
-    db,
+    db: address.db,
     clientName: redis.connectionName,
     connectWithin: redis.connectTimeout ?? within,
     patience: Math.max(timeout, 100),

@@ -8,6 +8,7 @@ import {
   RedisCacheModule,
 } from 'nestjs-redis-cache-store';
 import { Test } from '@nestjs/testing';
+import { freePort } from '../../scripts/processes.mjs';
 import { CacheApp } from '../support/cache-app.js';
 import { reasonOf } from '../support/reason-of.js';
 import { eventually } from '../support/eventually.js';
@@ -121,6 +122,26 @@ describe('a boot that Redis refuses', () => {
       await eventually(() => app.store.put('key', 1));
     } finally {
       await app.close();
+      await server.stop();
+    }
+  });
+
+  it('in the background is told when it follows an absence, once', async () => {
+    const port = await freePort();
+    const url = `redis://:wrong@127.0.0.1:${port}`;
+    const imports = [RedisCacheModule.forRoot({ url, startup: 'background', startupTimeout: 100, ttl: null })];
+    const module = await Test.createTestingModule({ imports }).setLogger(logger).compile();
+    await module.init();
+    await eventually(() => expect(logged.join()).toContain('Redis is down'));
+    const server = await RedisServer.start({ port, password: 'right' });
+    try {
+      const refusals = () => logged.filter((line) => line.includes('WRONGPASS'));
+      await eventually(() => expect(refusals()).toHaveLength(1));
+      const afterwards = await connectionsOf(server);
+      await eventually(async () => expect(await connectionsOf(server)).toBeGreaterThan(afterwards + 1));
+      expect(refusals()).toHaveLength(1);
+    } finally {
+      await module.close();
       await server.stop();
     }
   });

@@ -111,7 +111,7 @@ export class ClusterTopology implements Topology {
   }
 
   async masters(within: number): Promise<readonly SupervisedNode[] | undefined> {
-    await bounded(this.#refresh(), within, this.#abort.signal, 'no node answers').catch(() => undefined);
+    await bounded(this.#refresh(), within, 'no node answers', this.#abort.signal).catch(() => undefined);
     return this.#isWhole ? [...this.#masters].map(({ supervised }) => supervised) : undefined;
   }
 
