@@ -134,7 +134,7 @@ describe('the channels of node:diagnostics_channel', () => {
     const proxy = await TcpProxy.start(stage.server);
     const changes: CacheConnectionMessage[] = [];
     listener.on<CacheConnectionMessage>('nestjs-redis-cache-store:connection', (message) => changes.push(message));
-    const app = await CacheApp.start({ url: proxy.url, ttl: '1h', timeout: '40s' });
+    const app = await CacheApp.start({ url: proxy.url, redis: { db: 3 }, ttl: '1h', timeout: '40s' });
     try {
       await app.store.get('a');
       await app.store.get('a');
@@ -149,7 +149,7 @@ describe('the channels of node:diagnostics_channel', () => {
       await app.close();
       await proxy.stop();
     }
-    const at = { connection: 'default', address: '127.0.0.1', port: Number(new URL(proxy.url).port), database: 0 };
+    const at = { connection: 'default', address: '127.0.0.1', port: Number(new URL(proxy.url).port), database: 3 };
     expect(changes).toEqual([
       { ...at, previous: 'connecting', status: 'ready' },
       { ...at, previous: 'ready', status: 'down', reason: expect.any(String) as string },
