@@ -118,7 +118,8 @@ export class CacheArgumentError extends RedisCacheError {
 }
 
 /**
- * No answer came from Redis. Answer 503, never "not logged in"; {@link CacheUnavailableFilter} does that.
+ * No answer came from Redis, or from the function of `encryption` about the key of a record. Answer 503, never "not logged in";
+ * {@link CacheUnavailableFilter} does that.
  *
  * @example
  * ```ts

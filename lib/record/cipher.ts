@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { CacheCorruptError } from '../redis-cache.errors.js';
+import { CacheCorruptError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { KeyRing } from './key-ring.js';
 import { NONCE_BYTES, Nonces } from './nonces.js';
 
@@ -74,9 +74,19 @@ export class RecordCipher {
     return this.#ring.acceptsPlain;
   }
 
-  /** @see KeyRing.refresh */
-  refresh(patience: number): Promise<void> {
-    return this.#ring.refresh(patience);
+  /**
+   * As `open`, once newer keys were asked for, for at most `patience` ms.
+   *
+   * @throws CacheUnavailableError if nobody tells the keys: a record of an unknown key is not corrupt, then
+   */
+  async reopen(head: Buffer, sealed: Buffer, place: string, patience: number): Promise<Buffer> {
+    await this.#ring.refresh(patience);
+    try {
+      return this.open(head, sealed, place);
+    } catch (error) {
+      if (!(error instanceof UnknownKeyError && this.#ring.isIncomplete)) throw error;
+      throw new CacheUnavailableError('timeout', 'not-sent', `${error.message}, and "encryption" gives no new keys`);
+    }
   }
 
   /** Derived once for each list of master keys; the first seals. */

@@ -249,12 +249,12 @@ export class RecordCodec {
   private unseal(id: string, bytes: Buffer, { payload, sealed }: RecordParts): Buffer | Promise<Buffer> {
     const { cipher } = this;
     if (!cipher || !sealed) return payload;
-    const open = () => cipher.open(headOf(bytes), payload, this.places.recordKey(id));
+    const [head, place] = [headOf(bytes), this.places.recordKey(id)];
     try {
-      return open();
+      return cipher.open(head, payload, place);
     } catch (error) {
       if (!(error instanceof UnknownKeyError)) throw error;
-      return cipher.refresh(this.settings.timeout).then(open);
+      return cipher.reopen(head, payload, place, this.settings.timeout);
     }
   }
 

@@ -7,7 +7,7 @@ import type { Aead } from './aead.js';
 const KEY_BYTES = 32;
 const OPTIONS: readonly string[] = ['keys', 'hashKey', 'acceptPlain'] satisfies (keyof EncryptionOptions)[];
 
-/** Keys given by a function are asked for again after so long, in ms. */
+/** Keys given by a function are asked for again after so long, also if the last question has no answer. In ms. */
 const REFRESH_AFTER = 60_000;
 /** A record sealed with an unknown key asks for them at once, but not more often than this, in ms. */
 const REFRESH_PAUSE = 1000;
@@ -25,7 +25,9 @@ export class KeyRing {
   readonly #source: EncryptionSource;
   readonly #warn: (message: string) => void;
   #readAt = now();
+  #askedAt = now();
   #refreshing: Promise<void> | undefined;
+  #hasFailed = false;
 
   private constructor(
     /** What seals with the keys. */
@@ -67,12 +69,20 @@ export class KeyRing {
     return typeof this.#source === 'function' && now() - this.#readAt > REFRESH_AFTER;
   }
 
+  /** Whether there may be keys that are not known here: the function that gives them has failed, or has not answered. */
+  get isIncomplete(): boolean {
+    return this.#hasFailed || this.#refreshing !== undefined;
+  }
+
   /** Asks the function again, if there is one, at most once a second; resolves after `patience` ms at the latest. */
   async refresh(patience: number): Promise<void> {
     const source = this.#source;
     if (typeof source !== 'function') return;
     if (!this.#refreshing && now() - this.#readAt < REFRESH_PAUSE) return;
-    this.#refreshing ??= this.#ask(source);
+    if (!this.#refreshing || now() - this.#askedAt > REFRESH_AFTER) {
+      this.#askedAt = now();
+      this.#refreshing = this.#ask(source);
+    }
     const answered = new AbortController();
     await Promise.race([this.#refreshing, delay(patience, answered.signal)]);
     answered.abort();
@@ -84,7 +94,9 @@ export class KeyRing {
       const options = await source();
       this.#keys = parseKeys(options);
       this.#acceptsPlain = options.acceptPlain ?? false;
+      this.#hasFailed = false;
     } catch (error) {
+      this.#hasFailed = true;
       // What somebody else's code says may quote a key.
       const problem =
         error instanceof CacheConfigError ? error.message : error instanceof Error ? error.name : 'failed';
