@@ -77,7 +77,7 @@ export class RecordCipher {
   /**
    * As `open`, once newer keys were asked for, for at most `patience` ms.
    *
-   * @throws CacheUnavailableError if nobody tells the keys: a record of an unknown key is not corrupt, then
+   * @throws KeysUnavailableError if nobody tells the keys: a record of an unknown key is not corrupt, then
    */
   async reopen(head: Buffer, sealed: Buffer, place: string, patience: number): Promise<Buffer> {
     await this.#ring.refresh(patience);
@@ -85,7 +85,7 @@ export class RecordCipher {
       return this.open(head, sealed, place);
     } catch (error) {
       if (!(error instanceof UnknownKeyError && this.#ring.isIncomplete)) throw error;
-      throw new CacheUnavailableError('timeout', 'not-sent', `${error.message}, and "encryption" gives no new keys`);
+      throw new KeysUnavailableError('timeout', 'not-sent', `${error.message}, and "encryption" gives no new keys`);
     }
   }
 
@@ -106,6 +106,11 @@ export class RecordCipher {
 /** The one kind of corruption that newer keys may mend. */
 export class UnknownKeyError extends CacheCorruptError {
   override readonly name = CacheCorruptError.name;
+}
+
+/** The one kind of outage that leaves a record to be listed and deleted, though not to be read. */
+export class KeysUnavailableError extends CacheUnavailableError {
+  override readonly name = CacheUnavailableError.name;
 }
 
 /** What is authenticated beside the ciphertext. */

@@ -1,4 +1,5 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
+import { KeysUnavailableError } from '../record/cipher.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
 import { CacheArgumentError, CacheCommandError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.options.js';
@@ -172,6 +173,7 @@ export class Walks {
 
   /** One rule for all walks about what lies under the key of a record and is none, be it of another type. */
   private refuse(id: string, error: unknown, onCorrupt: OnCorrupt, key = this.naming.nameOf(id)): undefined {
+    if (onCorrupt === 'skip' && error instanceof KeysUnavailableError) return undefined; // it cannot be read
     const isForeign = error instanceof CacheCommandError && error.reply === 'WRONGTYPE';
     if (!isForeign && !(error instanceof CacheCorruptError)) throw error;
     if (onCorrupt === 'skip') return undefined;

@@ -7,6 +7,7 @@ import {
   jsonSerializer,
   type RedisCacheModuleOptions,
 } from 'nestjs-redis-cache-store';
+import { allOf } from '../contract/store-contract.js';
 import { CacheApp } from '../support/cache-app.js';
 import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
@@ -280,6 +281,8 @@ describe('encryption on Redis', () => {
       for (const read of [() => store.get('key'), () => store.take('key'), () => store.update('key', () => 1)]) {
         expect(await reasonOf(read())).toMatchObject({ code: 'CACHE_UNAVAILABLE', outcome: 'not-sent' });
       }
+      expect(await reasonOf(allOf(store.entries()))).toMatchObject({ code: 'CACHE_UNAVAILABLE' });
+      expect(await allOf(store.entries({ onCorrupt: 'skip' }))).toEqual([['old', 'old']]);
       expect(await store.get('old')).toBe('old');
       await store.put('old', 'older');
       expect(await store.get('old')).toBe('older');
