@@ -132,12 +132,16 @@ function oddsOf(namespace: string, { odds }: OneTimeCodes): string {
 /** What Nest calls of every provider that has it. */
 const HOOKS: readonly (string | symbol)[] = ['beforeApplicationShutdown', 'onApplicationShutdown'];
 
+/** What is used of a service and is no method. */
+const PROPERTIES: readonly (string | symbol)[] = ['events$', 'odds', 'sockets'];
+
 /** What is injected for a service without options: it says so when it is used. */
 function leftOut(kind: ServiceKind): object {
   const { prototype } = SERVICES[kind];
   return new Proxy(Object.create(prototype) as object, {
     get(_, property) {
-      const isUsed = property === 'events$' || (property !== 'constructor' && Object.hasOwn(prototype, property));
+      const isUsed =
+        PROPERTIES.includes(property) || (property !== 'constructor' && Object.hasOwn(prototype, property));
       if (!isUsed || HOOKS.includes(property)) return undefined;
       throw new CacheConfigError(kind, 'was left out by the factory of forFeatureAsync, and is used all the same');
     },

@@ -16,8 +16,13 @@ const FRESH = Symbol('nestjs-redis-cache-store/auth: RequireFresh');
 /** A wrong encryption key makes every record corrupt: one line in so many ms is enough to be seen. */
 const REPORT_PAUSE = 60_000;
 
+/** When a session that cannot be read was reported last, whichever instance of the guard met it. */
+const reportedAt = new WeakMap<Sessions, number>();
+
 /** What a guard has found, by the request, message or GraphQL context. */
 interface Found {
+  /** The name of the guard. */
+  readonly by: string | undefined;
   readonly session?: Session | undefined;
   readonly token?: string | undefined;
 }
@@ -39,7 +44,8 @@ function publicKey(name: string | undefined): string {
 
 /**
  * Lets a session in only if its subject was authenticated within that time, for a step-up before what is dangerous. Others are
- * answered 401 with `error="insufficient_user_authentication"` (RFC 9470); `sessions.reauthenticate` or a new login mends that.
+ * answered 401 with `error="insufficient_user_authentication"` (RFC 9470); `sessions.reauthenticate` or a new login mends that. A guard
+ * that the handler or its class is `@Public` for does not look at it.
  *
  * @throws CacheArgumentError (when the class is defined) for what is no duration
  * @example `@RequireFresh('5m') @Post('password')`
@@ -75,7 +81,9 @@ export const SessionToken = createParamDecorator((_: unknown, context: Execution
  * | an outage                                            | CacheUnavailableError passes through: CacheUnavailableFilter |
  * | a record that cannot be read                         | 401, and an error line in the log, at most one a minute      |
  *
- * Where the token is found is the option `from` of `sessions`.
+ * A session of nobody (`create(null, …)`, before a login) is let in as any other: a handler looks at `session.subject`, or has
+ * `@RequireFresh`. Where the token is found is the option `from` of `sessions`. Of several guards before one handler, `@CurrentSession()`
+ * gives the session of the last one that the handler is not `@Public` for.
  *
  * @example
  * ```ts
@@ -89,7 +97,6 @@ export class SessionGuard implements CanActivate {
   readonly #sessions: Sessions;
   readonly #reflector: Reflector;
   readonly #logger = new Logger(SessionGuard.name);
-  #reportedAt = -Infinity;
 
   constructor(@Inject(Sessions) sessions: Sessions, @Inject(Reflector) reflector: Reflector) {
     this.#sessions = sessions;
@@ -103,7 +110,7 @@ export class SessionGuard implements CanActivate {
     ];
     const sent = await this.#sessions.sockets.findToken(context);
     if (isPublic) {
-      if (sent !== 'forbidden') found.set(carrierOf(context), sent);
+      if (sent !== 'forbidden') this.#leave({ by: this.name, token: sent.token }, context);
       return true;
     }
     if (sent === 'forbidden') return refuse({ kind: 'forbidden' }, context);
@@ -112,8 +119,15 @@ export class SessionGuard implements CanActivate {
     if (within !== undefined && !session.isFresh(within)) {
       return refuse({ kind: 'stale', maxAge: Math.floor((toMilliseconds(within) ?? 0) / 1000) }, context);
     }
-    found.set(carrierOf(context), { session, token: sent.token });
+    found.set(carrierOf(context), { by: this.name, session, token: sent.token });
     return true;
+  }
+
+  /** Leaves a token without a session to the handler, unless another guard has found the session that the handler asks for. */
+  #leave(sent: Found, context: ExecutionContext): void {
+    const carrier = carrierOf(context);
+    const other = found.get(carrier);
+    if (!other?.session || other.by === sent.by) found.set(carrier, sent);
   }
 
   async #read(token: string): Promise<Session | undefined> {
@@ -127,8 +141,8 @@ export class SessionGuard implements CanActivate {
   }
 
   #report(error: CacheCorruptError): void {
-    if (now() - this.#reportedAt < REPORT_PAUSE) return;
-    this.#reportedAt = now();
+    if (now() - (reportedAt.get(this.#sessions) ?? -Infinity) < REPORT_PAUSE) return;
+    reportedAt.set(this.#sessions, now());
     this.#logger.error(`a session cannot be read, and its user is answered 401: ${error.message}`);
   }
 

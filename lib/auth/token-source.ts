@@ -87,14 +87,18 @@ function cookieOf(header: string | undefined, name: string): string | undefined 
   return undefined;
 }
 
-/** Browsers say where a request comes from, and no page can make them say otherwise: https://www.w3.org/TR/fetch-metadata/ */
+/**
+ * Browsers say where a request comes from, and no page can make them say otherwise: https://www.w3.org/TR/fetch-metadata/
+ * They alone know the scheme of our origin, so a host that is ours counts only if they say nothing.
+ */
 function isOurRequest({ method = 'GET', headers }: Caller, origins: readonly string[] | undefined): boolean {
   const site = headers['sec-fetch-site'];
   return (
     SAFE_METHODS.includes(method.toUpperCase()) ||
     site === 'same-origin' ||
     site === 'none' ||
-    hasOrigin(headers, origins)
+    isListed(headers, origins) ||
+    (site === undefined && isOfOurHost(headers))
   );
 }
 
@@ -104,10 +108,13 @@ function isOurRequest({ method = 'GET', headers }: Caller, origins: readonly str
  */
 function isOurHandshake({ headers }: Caller, origins: readonly string[] | undefined): boolean {
   if (headers.origin === undefined) return headers['sec-fetch-site'] === 'same-origin';
-  return hasOrigin(headers, origins);
+  return isListed(headers, origins) || isOfOurHost(headers);
 }
 
-function hasOrigin({ origin, host }: IncomingHttpHeaders, origins: readonly string[] = []): boolean {
-  if (origin === undefined) return false;
-  return origins.includes(origin) || (URL.canParse(origin) && new URL(origin).host === host?.toLowerCase());
+function isListed({ origin }: IncomingHttpHeaders, origins: readonly string[] = []): boolean {
+  return origin !== undefined && origins.includes(origin);
+}
+
+function isOfOurHost({ origin, host }: IncomingHttpHeaders): boolean {
+  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host?.toLowerCase();
 }

@@ -83,6 +83,22 @@ export class AdminController {
   }
 }
 
+/** Under a guard for each kind of session, one of which every handler does without. */
+@Controller('shared')
+export class SharedController {
+  @Public('admin')
+  @Get('account')
+  account(@CurrentSession() session: Session | undefined) {
+    return { subject: session?.subject };
+  }
+
+  @Public()
+  @Get('admin')
+  admin(@CurrentSession() session: Session | undefined) {
+    return { subject: session?.subject };
+  }
+}
+
 /** An application with SessionGuard over a server of its own, and callers of it. */
 export class GuardStage {
   readonly errors: string[] = [];

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable, Logger, Module } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { Test } from '@nestjs/testing';
 import { CacheConfigError, RedisCacheModule, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 import {
@@ -17,6 +19,7 @@ import {
   type RedisCacheAuthAsyncOptions,
   type RedisCacheAuthOptions,
   RefreshTokens,
+  SessionGuard,
   Sessions,
 } from 'nestjs-redis-cache-store/auth';
 
@@ -131,6 +134,10 @@ describe('RedisCacheAuthModule', () => {
       const sessions = module.get(Sessions, { strict: false });
       expect(() => sessions.events$).toThrow(CacheConfigError);
       expect(() => sessions.get('token')).toThrow('option "sessions": was left out');
+      expect(() => module.get(OneTimeCodes, { strict: false }).odds).toThrow('option "codes": was left out');
+      const guard = new SessionGuard(sessions, new Reflector());
+      const context = new ExecutionContextHost([], class {}, () => undefined);
+      await expect(guard.canActivate(context)).rejects.toThrow('option "sessions": was left out');
     });
 
     it.each([

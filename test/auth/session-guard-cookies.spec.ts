@@ -2,7 +2,8 @@ import type { SessionsOptions } from 'nestjs-redis-cache-store/auth';
 import { GuardStage } from './guard-stage.js';
 
 const COOKIE = '__Host-session';
-const OURS = 'https://app.example.com';
+const HOST = 'app.example.com';
+const OURS = `https://${HOST}`;
 const FRIEND = 'https://admin.example.com';
 
 describe('SessionGuard, with a cookie,', () => {
@@ -26,6 +27,11 @@ describe('SessionGuard, with a cookie,', () => {
     ['a page of a friend', { Origin: FRIEND, 'Sec-Fetch-Site': 'same-site' }, 201],
     ['a page of somebody else', { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }, 403],
     ['another page of the same site', { 'Sec-Fetch-Site': 'same-site' }, 403],
+    [
+      'a page of our host that came over another scheme',
+      { Origin: `http://${HOST}`, 'Sec-Fetch-Site': 'cross-site' },
+      403,
+    ],
     ['a page without an origin', { Origin: 'null' }, 403],
     ['a page whose host only begins like ours', { Origin: `${OURS}.evil.example` }, 403],
     ['a client that says nothing', {}, 403],

@@ -1,4 +1,6 @@
-import type { ExecutionContext } from '@nestjs/common';
+import { type ExecutionContext, UnauthorizedException } from '@nestjs/common';
+import { APP_GUARD, Reflector } from '@nestjs/core';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { Test } from '@nestjs/testing';
 import { RedisCacheModule } from 'nestjs-redis-cache-store';
 import {
@@ -6,13 +8,14 @@ import {
   RedisCacheAuthModule,
   RequireFresh,
   type Session,
+  SessionGuard,
   SessionGuardFor,
   type Sessions,
   type SessionsOptions,
 } from 'nestjs-redis-cache-store/auth';
 import { SILENT } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
-import { AdminController, GuardStage, OPTIONS } from './guard-stage.js';
+import { AdminController, GuardStage, OPTIONS, SharedController } from './guard-stage.js';
 
 describe('SessionGuard', () => {
   let stage: GuardStage;
@@ -100,7 +103,7 @@ describe('SessionGuard', () => {
     }
   });
 
-  it('answers 401 to a record that it cannot read, and logs that once a minute', async () => {
+  it('answers 401 to a record that it cannot read, and logs that once a minute, whichever instance of it', async () => {
     await start();
     const token = await stage.login();
     const { id } = (await stage.sessions.list('ann'))[0] as Session;
@@ -110,6 +113,11 @@ describe('SessionGuard', () => {
     for (let i = 0; i < 3; i++) {
       expect((await stage.http.get('/me').set('Authorization', `Bearer ${token}`)).status).toBe(401);
     }
+    // As Nest makes one for each module that uses it.
+    const another = new SessionGuard(stage.sessions, stage.app.get(Reflector));
+    const args = [{ headers: { authorization: `Bearer ${token}` } }, { header() {} }];
+    const context = new ExecutionContextHost(args, class {}, () => undefined);
+    await expect(another.canActivate(context)).rejects.toThrow(UnauthorizedException);
     const lines = stage.errors.filter((line) => line.includes('a session cannot be read'));
     expect(lines).toHaveLength(1);
     expect(stage.errors.join()).not.toContain(token);
@@ -124,6 +132,21 @@ describe('SessionGuard', () => {
     expect((await stage.http.get('/admin')).status).toBe(401);
     expect((await stage.http.get('/admin/login')).text).toBe('everybody');
     expect(SessionGuardFor('admin')).toBe(SessionGuardFor('admin'));
+  });
+
+  it('gives a handler the session of the guard that it is not public for, in whichever order guards run', async () => {
+    const guards = [SessionGuard, SessionGuardFor('admin')];
+    for (const order of [guards, guards.toReversed()]) {
+      const providers = order.map((useClass) => ({ provide: APP_GUARD, useClass }));
+      await start({}, { metadata: { controllers: [SharedController], providers } });
+      const { token } = await stage.app.get<Sessions>(getSessionsToken('admin')).create('root', {});
+      const asked = async (path: string, bearer: string) =>
+        (await stage.http.get(path).set('Authorization', `Bearer ${bearer}`)).body as unknown;
+      expect(await asked('/shared/account', await stage.login())).toEqual({ subject: 'ann' });
+      expect(await asked('/shared/admin', token)).toEqual({ subject: 'root' });
+      await stage.close();
+    }
+    await start();
   });
 
   it('takes the token from where a function finds it', async () => {
