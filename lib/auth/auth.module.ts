@@ -118,10 +118,28 @@ const CREATE: Creators = {
   },
 };
 
-function create<Kind extends ServiceKind>(kind: Kind, options: RedisCacheAuthOptions, runtime: RedisCacheRuntime) {
+async function create<Kind extends ServiceKind>(
+  kind: Kind,
+  options: RedisCacheAuthOptions,
+  runtime: RedisCacheRuntime,
+): Promise<object> {
   assertServices(options);
   const own = options[kind];
-  return own === undefined ? leftOut(kind) : CREATE[kind](own, runtime, new Logger('RedisCacheAuthModule'));
+  if (own === undefined) return leftOut(kind);
+  const service = await CREATE[kind](own, runtime, new Logger('RedisCacheAuthModule'));
+  claim(own.namespace, kind, runtime);
+  return service;
+}
+
+/** Which kind of service has which namespace of a connection. */
+const claimed = new WeakMap<RedisCacheRuntime, Map<string, ServiceKind>>();
+
+/** Two kinds in one namespace would end and refuse the records of each other. @throws CacheConfigError */
+function claim(namespace: string, kind: ServiceKind, runtime: RedisCacheRuntime): void {
+  const kinds = claimed.get(runtime) ?? new Map<string, ServiceKind>();
+  const owner = kinds.get(namespace) ?? kind;
+  if (owner !== kind) throw new CacheConfigError(`${kind}.namespace`, `is that of "${owner}" already: give it another`);
+  claimed.set(runtime, kinds.set(namespace, kind));
 }
 
 function oddsOf(namespace: string, { odds }: OneTimeCodes): string {

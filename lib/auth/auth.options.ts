@@ -84,12 +84,12 @@ export interface OneTimeCodesOptions extends ServiceOptions {
   attempts?: number;
   /**
    * How many codes may be issued, and how many guesses may be wrong, within `window` for one purpose and subject (and `bind`):
-   * a new code does not bring new guesses without end. Default: 5 issues and 10 wrong guesses an hour. `false`: no budget.
+   * a new code does not bring new guesses without end. In the last minute of `window` right guesses count, too. Default: 5 issues and 10 wrong guesses an hour. `false`: no budget.
    */
   budget?: { issues?: number; wrong?: number; window?: Duration } | false;
   /**
    * 32 random bytes, as the keys of `encryption`. The first of several is for new codes; the last finds what older instances
-   * wrote, so keep it for an hour. Default: derived from the `encryption` keys of `forRoot`.
+   * wrote, so keep it for an hour. Instances that do not have the first one yet take its codes for wrong ones. Default: derived from the `encryption` keys of `forRoot`.
    */
   secret?: EncryptionKey | readonly EncryptionKey[];
 }

@@ -1,6 +1,7 @@
 import { createHmac, randomInt } from 'node:crypto';
 import type { Duration } from '../redis-cache.duration.js';
-import { afterAPart, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import { afterAPart, CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
+import { assertOptions } from '../store/arguments.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertText } from './arguments.js';
 import { failAfterAPart, TooManyAttemptsError } from './auth.errors.js';
@@ -147,12 +148,14 @@ export class OneTimeCodes<Data = unknown> {
    */
   async issueToken(purpose: string, subject: string, data?: Data, options: { ttl?: Duration } = {}): Promise<string> {
     assertText('subject', subject);
+    assertOptions(options, ['ttl']);
+    if (options.ttl === null) throw new CacheArgumentError('ttl: must not be null, since a link has to end');
     const token = randomToken();
     await this.#store.put(linkKey(purpose, token), { subject, data }, options);
     return token;
   }
 
-  /** Redeems the token of a link, once; a token of another purpose stays. One round trip. @example `const reset = await codes.redeemToken('reset', query.token)` */
+  /** Redeems the token of a link, once; a token of another purpose stays. One round trip, two with `encryption`. @example `const reset = await codes.redeemToken('reset', query.token)` */
   async redeemToken(purpose: string, token: string): Promise<TokenRedemption<Data>> {
     assertText('purpose', purpose);
     if (!isToken(token)) return { outcome: 'none' };
@@ -207,7 +210,9 @@ export class OneTimeCodes<Data = unknown> {
 const NO_SECRET = new Uint8Array(0);
 
 /** @throws CacheArgumentError */
-function purposeOf(purpose: string, subject: string, { bind }: { bind?: string }): Purpose {
+function purposeOf(purpose: string, subject: string, options: { bind?: string }): Purpose {
+  assertOptions(options, ['bind']);
+  const { bind } = options;
   assertText('purpose', purpose);
   assertText('subject', subject);
   if (bind !== undefined) assertText('bind', bind);

@@ -79,7 +79,7 @@ export const SessionToken = createParamDecorator((_: unknown, context: Execution
  * | a session, but its login is too long ago             | 401 with `error="insufficient_user_authentication", max_age` |
  * | a cookie of ours, sent by the page of somebody else  | 403                                                          |
  * | an outage                                            | CacheUnavailableError passes through: CacheUnavailableFilter |
- * | a record that cannot be read                         | 401, and an error line in the log, at most one a minute      |
+ * | a record that cannot be read                         | 401, and an error line, at most one a minute and `Sessions`  |
  *
  * A session of nobody (`create(null, …)`, before a login) is let in as any other: a handler looks at `session.subject`, or has
  * `@RequireFresh`. Where the token is found is the option `from` of `sessions`. Of several guards before one handler, `@CurrentSession()`

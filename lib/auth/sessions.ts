@@ -47,7 +47,8 @@ export type SessionsOf<Schema extends StandardSchemaV1> = Sessions<
  * - `revokeAll` that resolves has ended every session whose `create` had resolved before, those that are being regenerated
  *   included, on a server that evicts nothing; elsewhere with `thorough`.
  *
- * Somebody with a dump of Redis learns subjects, data and devices (not with `encryption`), and cannot use any session.
+ * Somebody with a dump of Redis learns subjects, data and devices (with `encryption` subjects alone, with `hashKeys` of `forRoot` not
+ * even these), and cannot use any session.
  * Somebody who may write to Redis can make sessions up; with `encryption` he can only delete them, or put an old state of one back in its place.
  * Somebody with one token is that session until it ends, is revoked or regenerated; it opens no other one.
  *

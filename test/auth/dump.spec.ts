@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
-import { CacheCorruptError } from 'nestjs-redis-cache-store';
+import { CacheCorruptError, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
 import { AttemptLimiter, OneTimeCodes, RefreshTokens, Sessions } from 'nestjs-redis-cache-store/auth';
 import { assertFamily, firstToken, parseToken, successorOf, tokenText } from '../../lib/auth/refresh-family.js';
 import { AuthStage, SECRET } from './auth-stage.js';
@@ -43,8 +43,8 @@ describe('a dump of Redis', () => {
     }
   }
 
-  async function fill() {
-    const module = await stage.open(OPTIONS);
+  async function fill(root: RedisCacheModuleOptions = {}) {
+    const module = await stage.open(OPTIONS, root);
     const [sessions, tokens, codes] = [module.get(Sessions), module.get(RefreshTokens), module.get(OneTimeCodes)];
     const session = await sessions.create('user:42', { theme: 'dark' });
     const next = await sessions.regenerate(session.token, { overlap: '1m' });
@@ -69,6 +69,20 @@ describe('a dump of Redis', () => {
     expect(secrets).toHaveLength(7);
     for (const form of secrets.flatMap(formsOf)) expect(text).not.toContain(form);
     for (const plain of ['mail@example.com', 'cookie-of-the-client']) expect(text).not.toContain(plain);
+  });
+
+  it('shows subjects and data, with `encryption` subjects alone, and with `hashKeys` none of both', async () => {
+    const encryption = { keys: [SECRET] };
+    const shown = async (root: RedisCacheModuleOptions) => {
+      await stage.stage.server.cli('FLUSHALL');
+      await fill(root);
+      const text = await dump();
+      return ['user:42', 'theme'].filter((plain) => text.includes(plain));
+    };
+    expect(await shown({})).toEqual(['user:42', 'theme']);
+    expect(await shown({ encryption })).toEqual(['user:42']);
+    expect(await shown({ encryption, hashKeys: true })).toEqual([]);
+    await stage.stage.server.cli('FLUSHALL');
   });
 
   it('finds a session, a family and a link by the SHA-256 of what nobody but the client has', async () => {

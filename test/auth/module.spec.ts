@@ -175,6 +175,7 @@ describe('RedisCacheAuthModule', () => {
       ['sessions.limit.most', { sessions: { ...sessions, limit: { most: 5, when: 'refuse' } } }],
       ['sessions.schema', { sessions: { ...sessions, schema: {} } }],
       ['namespace', { sessions: { ...sessions, namespace: 'a:b' } }],
+      ['refreshTokens.namespace', { sessions, refreshTokens: { ...ALL.refreshTokens, namespace: sessions.namespace } }],
       ['refreshTokens.idle', { refreshTokens: { namespace: 'a', absolute: '12h' } }],
       ['refreshTokens.absolute', { refreshTokens: { namespace: 'a', idle: '12h' } }],
       ['refreshTokens.retryWindow', { refreshTokens: { ...refreshTokens, retryWindow: '1h' } }],

@@ -186,6 +186,18 @@ export function describeOneTimeCodes(at: () => AuthStage): void {
       });
     });
 
+    it('counts right codes as wrong guesses in the last minute of the window, and in no other', async () => {
+      for (const [window, left] of [
+        ['2m', true],
+        ['1m', false],
+      ] as const) {
+        codes = await stage.codes<string>({ budget: { issues: 9, wrong: 2, window } });
+        for (let i = 0; i < 2; i++) expect(await redeem(await issue())).toMatchObject({ outcome: 'ok' });
+        if (left) await issue();
+        else await expect(issue()).rejects.toThrow(TooManyAttemptsError);
+      }
+    });
+
     it('takes letters, small ones too, and an alphabet of one’s own', async () => {
       codes = await stage.codes<string>({ alphabet: 'letters' });
       const letters = await issue();
@@ -215,6 +227,16 @@ export function describeOneTimeCodes(at: () => AuthStage): void {
         await expect(codes.redeemToken(bad, 'x'.repeat(43))).rejects.toThrow(CacheArgumentError);
         if (bad === undefined) continue;
         await expect(codes.issue('login', 'user:42', 'data', { bind: bad })).rejects.toThrow(CacheArgumentError);
+      }
+    });
+
+    it('refuses options that it does not know, and a link without an end', async () => {
+      const misspelt = { bnd: 'cookie' } as { bind?: string };
+      await expect(codes.issue('login', 'user:42', 'data', misspelt)).rejects.toThrow('"bnd" is unknown');
+      await expect(codes.redeem('login', 'user:42', '123456', misspelt)).rejects.toThrow('"bnd" is unknown');
+      for (const options of [{ tags: ['user:42'] }, { ttl: null }] as object[]) {
+        const issued = codes.issueToken('reset', 'user:42', 'data', options);
+        await expect(issued).rejects.toThrow(CacheArgumentError);
       }
     });
 
