@@ -136,7 +136,7 @@ describe('RedisCacheAuthModule', () => {
       expect(() => sessions.get('token')).toThrow('option "sessions": was left out');
       expect(() => module.get(OneTimeCodes, { strict: false }).odds).toThrow('option "codes": was left out');
       const guard = new SessionGuard(sessions, new Reflector());
-      const context = new ExecutionContextHost([], class {}, () => undefined);
+      const context = new ExecutionContextHost([], Object, () => undefined);
       await expect(guard.canActivate(context)).rejects.toThrow('option "sessions": was left out');
     });
 

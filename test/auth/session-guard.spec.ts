@@ -116,7 +116,7 @@ describe('SessionGuard', () => {
     // As Nest makes one for each module that uses it.
     const another = new SessionGuard(stage.sessions, stage.app.get(Reflector));
     const args = [{ headers: { authorization: `Bearer ${token}` } }, { header() {} }];
-    const context = new ExecutionContextHost(args, class {}, () => undefined);
+    const context = new ExecutionContextHost(args, Object, () => undefined);
     await expect(another.canActivate(context)).rejects.toThrow(UnauthorizedException);
     const lines = stage.errors.filter((line) => line.includes('a session cannot be read'));
     expect(lines).toHaveLength(1);
