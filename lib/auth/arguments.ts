@@ -10,11 +10,17 @@ export function assertText(name: string, value: unknown): asserts value is strin
   if (!value.isWellFormed()) throw new CacheArgumentError(`${name}: must be well-formed Unicode`);
 }
 
+/** An option that is misspelt would count for nothing. @throws CacheArgumentError */
+export function assertOptions(options: object, ...known: readonly string[]): void {
+  if (Object.keys(options).every((each) => known.includes(each))) return;
+  const names = known.map((each) => `"${each}"`).join(', ');
+  throw new CacheArgumentError(`options: may have ${names}, and nothing else`);
+}
+
 /** @throws CacheArgumentError */
-export function assertRegenerate({ subject, data, overlap, ...unknown }: RegenerateOptions<unknown>): void {
-  if (Object.keys(unknown).length > 0) {
-    throw new CacheArgumentError('options: may have "subject", "data" and "overlap", and nothing else');
-  }
+export function assertRegenerate(options: RegenerateOptions<unknown>): void {
+  assertOptions(options, 'subject', 'data', 'overlap');
+  const { subject, data, overlap } = options;
   if (subject !== undefined) assertText('subject', subject);
   if (overlap === undefined) return;
   if (toMilliseconds(overlap) === undefined) throw new CacheArgumentError(`overlap: ${durationProblem(overlap)}`);
