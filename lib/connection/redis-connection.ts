@@ -84,9 +84,8 @@ export class RedisConnection {
   get source(): CacheConnectionSource {
     const { name: connection = 'default', address } = this.#options;
     const { path, endpoints, db: database } = address;
-    const [first] = endpoints;
     if (path !== undefined) return { connection, address: path, database };
-    return { connection, ...(first && { address: first.host, port: first.port }), database };
+    return { connection, ...(endpoints[0] && { address: endpoints[0].host, port: endpoints[0].port }), database };
   }
 
   /** Why Redis is, or last was, not ready; `undefined` if it has been ready ever since. Names the address, and shows no password. */

@@ -186,6 +186,23 @@ describe('On a Cluster', () => {
     }, 40_000);
   });
 
+  it('an application that hears of a new master while it closes leaves no connection to it behind', async () => {
+    const app = await open({ redis: { connectionName: 'closing' } });
+    await sleep(400); // it has seen all masters ready by then, and asks who they are no more
+    const former = await cluster.ownerOf(`${namespace}:key`);
+    const heir = await cluster.failover(former);
+    former.freeze();
+    const reading = reasonOf(app.store.get('key'));
+    await sleep(20);
+    const closed = app.close();
+    await sleep(20);
+    former.thaw(); // it answers while the application closes
+    await closed;
+    expect(await reading).toMatchObject({ outcome: 'not-sent' });
+    await sleep(100);
+    expect(await heir.cli('CLIENT', 'LIST')).not.toContain('name=closing');
+  });
+
   it('Promise 3: a write that no node took because its master is gone says that it was not sent', async () => {
     const { store } = await open();
     const master = await cluster.ownerOf(`${namespace}:key`);

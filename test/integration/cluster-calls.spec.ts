@@ -3,6 +3,7 @@ import { CacheConfigError } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
+import { reasonOf } from '../support/reason-of.js';
 import type { RedisServer } from '../support/redis-server.js';
 import { expectShort, wayToSocket } from '../support/way-to-socket.js';
 
@@ -97,6 +98,19 @@ describe('On a Cluster', () => {
         expect(await app.store.get('{x}1')).toBeUndefined();
       });
     });
+  });
+
+  it('a refusal that is about a key is no reason to ask who has which slots', async () => {
+    const app = await CacheApp.start({ url: cluster.url });
+    const owner = await cluster.ownerOf('cache:list');
+    await owner.cli('RPUSH', 'cache:list', 1);
+    await Promise.all(cluster.nodes.map((node) => node.cli('CONFIG', 'RESETSTAT')));
+    for (let i = 0; i < 20; i++) {
+      expect(await reasonOf(app.store.get('list'))).toMatchObject({ reply: 'WRONGTYPE' });
+      await sleep(10);
+    }
+    for (const node of cluster.nodes) expect(await node.cli('INFO', 'commandstats')).not.toMatch(/cluster\|slots/);
+    await app.close();
   });
 
   it('a closed connection leaves no timer behind, although it was asking who has which slots', async () => {

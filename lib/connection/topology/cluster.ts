@@ -1,4 +1,4 @@
-import { CacheConfigError, CacheUnavailableError } from '../../redis-cache.errors.js';
+import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../../redis-cache.errors.js';
 import { bounded, delay, now } from '../../redis-cache.timers.js';
 import { pauseBefore, pauseBeforeAttempt } from '../backoff.js';
 import { BLIP } from '../call.js';
@@ -104,9 +104,11 @@ export class ClusterTopology implements Topology {
   }
 
   redirection(error: unknown, link: NodeLink): Redirection | undefined {
+    if (this.#abort.signal.aborted) return undefined; // nobody would close a link to where it leads
     const found = error instanceof CacheUnavailableError ? redirectionOf(error, link.place) : undefined;
     if (found?.kind === 'MOVED') this.#moved(found);
-    if (found?.kind !== 'ASK') this.#refreshSoon();
+    const isOfKey = found?.kind === 'ASK' || (error instanceof CacheCommandError && error.reply !== 'READONLY');
+    if (!isOfKey) this.#refreshSoon();
     return found;
   }
 
