@@ -119,9 +119,9 @@ class Step implements fc.AsyncCommand<Model, World> {
         const before = [...model.acknowledged];
         await worker.run('perform', call[0], call.slice(1));
         if (call[1] === undefined || call[1] === TAG) for (const id of before) model.gone.add(id);
-        await Promise.all(moves);
-        // As of now: what another deletion reaches meanwhile may have been read before.
+        // As of now: of what another deletion reaches from now on, a move may go on that is not waited for here.
         const gone = new Set(model.gone);
+        await Promise.all(moves);
         const found: string[] = [];
         for await (const [, { id }] of store.entries<Session>()) found.push(id);
         expect(found.filter((id) => gone.has(id))).toEqual([]);
