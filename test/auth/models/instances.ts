@@ -97,7 +97,8 @@ export class Instances {
     this.faults[fault.kind]++;
     const { worker, proxy } = this.running[at] as Instance;
     if (fault.kind === 'lost reply') void proxy.dropReplies(fault.others);
-    const answer = worker.run('callService', kind, method, args, calls).catch(() => undefined); // killed
+    const ask = () => worker.run('callService', kind, method, args, calls).catch(() => undefined); // killed
+    const answer = fault.kind === 'none' ? untilSent(ask) : ask();
     if (fault.kind === 'cut' || fault.kind === 'kill') {
       await sleep(fault.after);
       if (fault.kind === 'cut') proxy.endConnections();
@@ -146,6 +147,15 @@ export class Instances {
       { interval: 2 },
     );
     ended.clear();
+  }
+}
+
+/** The answers to calls that were sent: after many cuts in a row a process pauses before it connects again. */
+async function untilSent<T extends { error?: { outcome?: string | undefined } }>(ask: () => Promise<T[] | undefined>) {
+  for (;;) {
+    const told = await ask();
+    if (!told?.every(({ error }) => error?.outcome === 'not-sent')) return told;
+    await sleep(100);
   }
 }
 
