@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { describeClient } from './client-description.js';
 import type { ConnectionOptions } from './connection/settings.js';
@@ -139,7 +140,11 @@ async function resolve(
   ensure(onCorrupt === 'throw' || onCorrupt === 'miss', 'onCorrupt', `must be 'throw' or 'miss'`);
   ensure(typeof sliding === 'boolean', 'sliding', 'must be true or false');
   ensure(!sliding || ttl !== null, 'sliding', 'needs a "ttl" that reading gives a record again');
-  ensure(isSerializer(serializer), 'serializer', 'must have the methods serialize(value) and deserialize(bytes)');
+  ensure(
+    isSerializer(serializer),
+    'serializer',
+    'must have the methods serialize(value) and deserialize(bytes), which give no promises',
+  );
   ensure(
     schema === undefined || isStandardSchema(schema),
     'schema',
@@ -235,7 +240,7 @@ export function isObject(value: unknown): value is object {
 function isSerializer(value: unknown): value is Serializer {
   if (!isObject(value)) return false;
   const { serialize, deserialize } = value as Partial<Serializer>;
-  return typeof serialize === 'function' && typeof deserialize === 'function';
+  return [serialize, deserialize].every((method) => typeof method === 'function' && !types.isAsyncFunction(method));
 }
 
 export function isStandardSchema(value: unknown): value is StandardSchemaV1 {

@@ -7,6 +7,7 @@ import {
   CacheConfigError,
   type IoredisClient,
   type CacheStoreOptions,
+  jsonSerializer,
   RedisCacheModule,
   type RedisCacheModuleOptions,
 } from 'nestjs-redis-cache-store';
@@ -24,6 +25,13 @@ const badForAll: [option: string, values: unknown[]][] = [
   ['sliding', ['yes', 1, null]],
   ['onCorrupt', ['ignore', null, true]],
   ['serializer', [null, 'json', JSON, { serialize: JSON.stringify }, () => undefined]],
+  [
+    'serializer',
+    [
+      { ...jsonSerializer, serialize: async () => Buffer.alloc(1) },
+      { ...jsonSerializer, deserialize: async () => 1 },
+    ],
+  ],
   ['schema', [null, {}, 'object', { '~standard': {} }]],
   ['encryption', [null, true, 'key']],
   ['hashKeys', [null, 'yes', true]],
