@@ -35,6 +35,6 @@ export class Loads {
       return (await this.reads.read(key))?.bytes ?? draft.bytes; // somebody else's, written meanwhile
     });
     // A copy, since others may share it.
-    return loaded && (await this.reads.decode(id, Buffer.from(loaded)))?.value;
+    return loaded && this.reads.handOut(await this.reads.decode(id, Buffer.from(loaded)));
   }
 }

@@ -91,6 +91,23 @@ export function describeLoads(open: () => Promise<Stage>): void {
       expect(await store.getOrPut('left', () => 'loaded')).toBe('loaded');
     });
 
+    it('with a near cache plain data is frozen from the first answer on, as by get and getMany', async () => {
+      const near = await stage.open({ ttl: '1h', nearCache: true });
+      const value = { roles: ['user'] };
+      for (let round = 0; round < 3; round++) {
+        const answers: unknown[] = [
+          await near.getOrPut('key', () => value),
+          await near.get('key'),
+          await near.get('key', { touch: true }),
+          ...(await near.getMany(['key'])),
+        ];
+        for (const answer of answers as (typeof value)[]) {
+          expect([Object.isFrozen(answer), Object.isFrozen(answer.roles)]).toEqual([true, true]);
+        }
+      }
+      expect(Object.isFrozen(value)).toBe(false); // what the application loads is its own
+    });
+
     it('undefined reaches the callers and is not stored; null is a value', async () => {
       expect(await hundred(() => store.getOrPut('key', () => undefined))).toEqual(Array(100).fill(undefined));
       expect(await store.has('key')).toBe(false);
