@@ -84,7 +84,7 @@ export class NodeLink {
     place: Place,
     settings: LinkSettings,
     signal: AbortSignal,
-    verify?: (link: NodeLink, deadline: number) => Promise<void>,
+    verify?: (link: NodeLink, deadline: number) => Promise<unknown>,
   ): Promise<NodeLink> {
     const { connectWithin, login } = settings;
     await assertTicksRun();

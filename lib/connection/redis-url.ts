@@ -43,8 +43,6 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   'rediss-cluster': { kind: 'cluster', tls: true, defaultPort: 6379 },
 };
 
-const MEMORY: RedisAddress = { kind: 'memory', endpoints: [], tls: false, db: 0 };
-
 /**
  * Reads a url strictly: what ioredis would guess at (`http://…` as Redis, `/notanumber` as database 0) is an error here.
  * Messages never repeat the url, since a password may stand anywhere in a mistyped one.
@@ -56,7 +54,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (!/^unix:/i.test(url) && /^[a-z-]+:\/\/[^/?#]*[/?#].*@/i.test(url)) {
     throw invalid('has a "/", "?" or "#" in its login: write user name and password with encodeURIComponent');
   }
-  if (url === 'memory:' || url === 'memory://') return MEMORY;
+  if (url === 'memory:' || url === 'memory://') return { kind: 'memory', endpoints: [], tls: false, db: 0 };
   const parts = /^([a-z-]+):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i.exec(url);
   const scheme = parts?.[1] && Object.hasOwn(SCHEMES, parts[1].toLowerCase()) && SCHEMES[parts[1].toLowerCase()];
   if (!parts || !scheme) {
@@ -124,9 +122,8 @@ function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; mas
 }
 
 function parseDb(text: string): number {
-  const db = Number(text);
   if (!/^\d{1,9}$/.test(text)) throw invalid('the database must be a number: redis://host:6379/0');
-  return db;
+  return Number(text);
 }
 
 function decode(text: string): string {

@@ -4,7 +4,7 @@ import { CacheApp, SILENT } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
-import type { RedisServer } from '../support/redis-server.js';
+import { RedisServer } from '../support/redis-server.js';
 
 const TIMEOUT = 2000;
 const KEYS = Array.from({ length: 60 }, (_, i) => `key ${i}`);
@@ -91,6 +91,17 @@ describe('On a Cluster without failover', () => {
     },
     60_000,
   );
+
+  it('another Redis that has come to have the address of a node is an outage, and gives nothing for absent', async () => {
+    const owner = await cluster.ownerOf('cache:key 0');
+    await owner.kill9();
+    const stranger = await RedisServer.start({ port: owner.port });
+    await eventually(() => expect(app.connection.lastError?.message).toContain('no Redis Cluster'));
+    expect(await reasonOf(app.store.get('key 0'))).toBeInstanceOf(CacheUnavailableError);
+    await stranger.stop();
+    await owner.restart();
+    await eventually(() => expect(app.connection.status).toBe('ready'), { timeout: 15_000 });
+  }, 40_000);
 
   it('a slot that moves towards a node that cannot be reached is an outage of its absent keys, and of nothing else', async () => {
     const [from, to] = await cluster.masters();

@@ -41,4 +41,8 @@ describe('a reply of CLUSTER SLOTS', () => {
   it('has the address among the further data where the host name is not known yet', () => {
     expect(read(Buffer.from('?'), 'ip', '10.0.0.1')).toEqual({ host: '10.0.0.1', port: 7000 });
   });
+
+  it('is none where nobody knows the address any more, which Redis says with port 0', () => {
+    expect(readSlots([[0, 5, [Buffer.from(''), 0, Buffer.from('id'), []]]], asked)).toEqual([]);
+  });
 });

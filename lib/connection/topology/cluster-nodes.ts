@@ -48,7 +48,8 @@ export class ClusterNodes {
     const supervised: SupervisedNode = new SupervisedNode({
       timeout: this.#options.timeout,
       patience: this.patience(),
-      connect: (signal) => NodeLink.open(place, settings, signal),
+      // Whatever else has come to have the address knows none of its keys.
+      connect: (signal) => NodeLink.open(place, settings, signal, (link, deadline) => ask(link, place, deadline)),
       onChange: () => this.onChange(supervised),
     });
     const node = { place, supervised, invitedAt: -Infinity };
@@ -90,7 +91,7 @@ export class ClusterNodes {
     const first = turn % (nodes.length || 1);
     for (const { place, supervised } of [...nodes.slice(first), ...nodes.slice(0, first)]) {
       const route = supervised.route();
-      const ranges = route instanceof NodeLink && (await ask(route, place, within).catch(() => undefined));
+      const ranges = route instanceof NodeLink && (await ask(route, place, now() + within).catch(() => undefined));
       if (ranges) return ranges;
     }
     const places = new Map(this.#options.address.endpoints.map((place) => [nameOf(place), place]));
@@ -98,7 +99,7 @@ export class ClusterNodes {
     const attempts = [...places.values()].map(async (place) => {
       const settings = { ...this.#settingsFor(place), heartbeat: 0, connectWithin: within };
       const link = await NodeLink.open(place, settings, signal);
-      return ask(link, place, within).finally(() => link.destroy(undefined));
+      return ask(link, place, now() + within).finally(() => link.destroy(undefined));
     });
     return Promise.any(attempts).catch(({ errors }: AggregateError) => {
       throw errors.find((error) => error instanceof CacheConfigError) ?? errors[0];
@@ -115,8 +116,8 @@ export class ClusterNodes {
   }
 }
 
-async function ask(link: NodeLink, place: Endpoint, within: number): Promise<SlotRange[]> {
-  const reply = await link.send(['cluster', 'SLOTS'], now() + within).catch((error: unknown) => {
+async function ask(link: NodeLink, place: Endpoint, deadline: number): Promise<SlotRange[]> {
+  const reply = await link.send(['cluster', 'SLOTS'], deadline).catch((error: unknown) => {
     throw failedAt(nameOf(place), error instanceof Error ? (error.cause ?? error) : error);
   });
   const ranges = readSlots(reply, place);

@@ -29,7 +29,7 @@ export function slotOf(words: RedisCommand): number | undefined {
  */
 export function readSlots(reply: RedisReply, asked: Endpoint): SlotRange[] {
   if (!Array.isArray(reply)) return [];
-  return (reply as readonly (readonly RedisReply[])[]).map(([from, to, owner]) => {
+  const ranges = (reply as readonly (readonly RedisReply[])[]).map(([from, to, owner]) => {
     const [host, port, , metadata] = owner as readonly RedisReply[];
     return {
       from: Number(from),
@@ -37,6 +37,7 @@ export function readSlots(reply: RedisReply, asked: Endpoint): SlotRange[] {
       owner: { host: hostOf(host, metadata) || asked.host, port: Number(port) },
     };
   });
+  return ranges.filter(({ owner }) => owner.port > 0); // 0: nobody knows where it is
 }
 
 /** `?`: the node is to be named by a host name that it does not know yet; its address is among the further data, if at all. */
