@@ -25,9 +25,12 @@ export function toMilliseconds(duration: unknown): number | undefined {
   return Math.ceil(parsed);
 }
 
-/** The ttl that another package gives as a number of ms: it may have a fraction, and may be over, which it is in a moment then. */
-export function atLeastOneMs(ttl: number): number {
-  return Math.max(1, Math.ceil(ttl));
+/**
+ * The ttl that another package gives as a number of ms: it may have a fraction, may be over, which it is in a moment then, and may be
+ * without an end (the year 9999, Infinity), which is taken for 100 years.
+ */
+export function boundedTtl(ttl: number): number {
+  return Math.min(LONGEST, Math.max(1, Math.ceil(ttl)));
 }
 
 /** The problem with something of which {@link toMilliseconds} made `undefined`, and what to write instead. */

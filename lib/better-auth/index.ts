@@ -1,5 +1,5 @@
 import type { SecondaryStorage } from 'better-auth';
-import { atLeastOneMs } from '../redis-cache.duration.js';
+import { boundedTtl } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 
 /**
@@ -17,8 +17,8 @@ export function redisCacheSecondaryStorage(store: RedisCacheStore): SecondarySto
   return {
     get: async (key) => (await store.get(key)) ?? null,
     getAndDelete: async (key) => (await store.take(key)) ?? null,
-    set: (key, value, ttl) => store.put(key, value, ttl === undefined ? {} : { ttl: atLeastOneMs(ttl * 1000) }),
-    increment: async (key, ttl) => (await store.increment(key, { ttl: atLeastOneMs(ttl * 1000) })).count,
+    set: (key, value, ttl) => store.put(key, value, ttl === undefined ? {} : { ttl: boundedTtl(ttl * 1000) }),
+    increment: async (key, ttl) => (await store.increment(key, { ttl: boundedTtl(ttl * 1000) })).count,
     delete: async (key) => void (await store.delete(key)),
   };
 }

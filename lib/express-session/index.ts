@@ -21,8 +21,9 @@ assertInstalled(isInstalled, 'express-session', 'express-session');
  * tell a callback as well.
  *
  * - A session that was loaded is saved only if it is still there, so that a late save never revives a session that was destroyed.
- * - It lives as long as its cookie; a cookie without an end, as long as the `ttl` of the store.
- * - `touch` changes the cookie inside the record in one step. `regenerate` moves the record to the new id: of many callers one wins.
+ * - It lives as long as its cookie, for 100 years at most; a cookie without an end, as long as the `ttl` of the store.
+ * - `touch` changes the cookie inside the record in one step. `regenerate` moves the record to the new id, where
+ *   the new session has nothing of the old one.
  *
  * @example
  * ```ts

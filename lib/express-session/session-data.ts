@@ -1,5 +1,5 @@
 import type { Cookie, SessionData } from 'express-session';
-import { atLeastOneMs } from '../redis-cache.duration.js';
+import { boundedTtl } from '../redis-cache.duration.js';
 
 /** What is stored of a session: as in JSON, neither functions nor properties that are undefined. */
 export function dataOf(session: SessionData): SessionData {
@@ -17,7 +17,7 @@ function storable(fields: object): object {
  * moment, since the clock that the cookie is made by may differ from that of Redis.
  */
 export function ttlOf({ expires }: Pick<Cookie, 'expires'>, usual: number | null): number | null {
-  return expires ? atLeastOneMs(new Date(expires).getTime() - Date.now()) : usual;
+  return expires ? boundedTtl(new Date(expires).getTime() - Date.now()) : usual;
 }
 
 const MARK = '~loaded';

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { atLeastOneMs } from '../redis-cache.duration.js';
+import { boundedTtl } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { entryAt, placeOf, prefixOf, storedAt } from './places.js';
 
@@ -50,7 +50,7 @@ export class RedisCacheKeyvAdapter extends EventEmitter {
   async setMany(entries: { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void> {
     const records = entries.map(({ key, value, ttl }) => {
       const place = this.#place(key);
-      const options = ttl === undefined ? {} : { ttl: atLeastOneMs(ttl) };
+      const options = ttl === undefined ? {} : { ttl: boundedTtl(ttl) };
       return [place, storedAt(place, key, value), options] as const;
     });
     await this.#store.putMany(records);

@@ -1,5 +1,5 @@
 import type { ThrottlerStorage } from '@nestjs/throttler';
-import { atLeastOneMs } from '../redis-cache.duration.js';
+import { boundedTtl } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 
 /** What `@nestjs/throttler` is told of a hit; times are in seconds, rounded up. */
@@ -32,10 +32,10 @@ export class RedisCacheThrottlerStorage implements ThrottlerStorage {
   async increment(key: string, ttl: number, limit: number, blockDuration: number, throttlerName: string): Promise<Hit> {
     if (limit < 1) return refused(1, ttl, blockDuration || ttl); // nothing is ever allowed, so there is nothing to count
     const hit = await this.#store.increment(`${throttlerName}:${key}`, {
-      ttl: atLeastOneMs(ttl),
+      ttl: boundedTtl(ttl),
       ...(limit <= Number.MAX_SAFE_INTEGER && {
         limit: Math.floor(limit),
-        ...(blockDuration > 0 && { block: { first: atLeastOneMs(blockDuration) } }),
+        ...(blockDuration > 0 && { block: { first: boundedTtl(blockDuration) } }),
       }),
     });
     const left = hit.ttl ?? 0;

@@ -75,6 +75,13 @@ describe('the store for express-session', () => {
     expect(await store.ttl('b')).toBeGreaterThan(7_000_000);
   });
 
+  it('keeps a session for 100 years whose cookie has an end beyond that', async () => {
+    const expires = new Date('9999-12-31');
+    await sessions.set('a', { cookie: { originalMaxAge: null, expires } });
+    expect(await store.ttl('a')).toBeGreaterThan(99 * 365 * 86_400_000);
+    expect(await sessions.get('a')).toMatchObject({ cookie: { expires } });
+  });
+
   it('forgets a session whose cookie is over', async () => {
     await sessions.set('a', data({}));
     await sessions.set('a', data({}, -1));

@@ -4,10 +4,23 @@ import { join } from 'node:path';
 import { runInThisContext } from 'node:vm';
 import * as fc from 'fast-check';
 import ts from 'typescript';
-import { durationProblem, toMilliseconds } from '../../lib/redis-cache.duration.js';
+import { boundedTtl, durationProblem, toMilliseconds } from '../../lib/redis-cache.duration.js';
 import { ROOT } from '../support/sources.js';
 
 const CENTURY = 100 * 365.25 * 24 * 60 * 60 * 1000;
+
+describe('the ttl of another package', () => {
+  it.each([
+    [-1, 1],
+    [0, 1],
+    [1.5, 2],
+    [CENTURY, CENTURY],
+    [Infinity, CENTURY],
+    [NaN, NaN],
+  ])('of %d ms is taken for %d ms', (ttl, ms) => {
+    expect(boundedTtl(ttl)).toBe(ms);
+  });
+});
 
 describe('a duration', () => {
   it.each([
