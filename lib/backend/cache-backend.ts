@@ -42,7 +42,7 @@ export interface CacheBackend extends IndexBackend, CounterBackend {
   /** The bytes, or `undefined` if the key is absent. */
   get(key: string, deadline: number): Promise<Buffer | undefined>;
 
-  /** As `get`, with the ms left to live (`null`: for ever), in one round trip. */
+  /** As `get`, with the ms left to live (`null`: for ever), in one atomic step. */
   getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined>;
 
   /**

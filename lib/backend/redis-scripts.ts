@@ -52,6 +52,11 @@ redis.call('SET', KEYS[1], unpack(ARGV))
 return head
 `);
 
+/** KEYS: record. ARGV: the last byte that is asked for. → its bytes and what PTTL says of it. */
+export const READ_WITH_TTL = script(`
+return { redis.call('GETRANGE', KEYS[1], 0, ARGV[1]), redis.call('PTTL', KEYS[1]) }
+`);
+
 /** KEYS: record. → its bytes, or nil; what is no plain record stays. */
 export const TAKE = script(`
 ${IS_PLAIN_RECORD}

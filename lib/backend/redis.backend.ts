@@ -12,7 +12,7 @@ import { RedisCaller } from './redis-caller.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
 import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
-import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, SWAP, TAKE } from './redis-scripts.js';
+import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, READ_WITH_TTL, SWAP, TAKE } from './redis-scripts.js';
 import { chunks, together } from './writes-in-parts.js';
 
 /** Redis' own limit (proto-max-bulk-len). */
@@ -37,7 +37,7 @@ export class RedisBackend implements CacheBackend {
 
   constructor(
     private readonly connection: RedisConnection,
-    maxBytes: number = LARGEST_VALUE,
+    private readonly maxBytes: number = LARGEST_VALUE,
   ) {
     this.sizes = new RecordSizes(maxBytes);
     this.reads = new RedisReads(connection, maxBytes, this.sizes);
@@ -52,8 +52,10 @@ export class RedisBackend implements CacheBackend {
   }
 
   async getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {
-    const [bytes, left] = await Promise.all([this.get(key, deadline), this.ttl(key, deadline)]);
-    return bytes && left !== undefined ? { bytes, ttl: left } : undefined;
+    const reply = await this.caller.ask(READ_WITH_TTL, [key], [String(this.maxBytes)], deadline);
+    const [found, left = null] = reply as readonly RedisReply[];
+    const [bytes, ttl] = [toBytes(found ?? null), ttlOf(left)];
+    return bytes && ttl !== undefined ? { bytes, ttl } : undefined;
   }
 
   async heads(keys: readonly string[], deadline: number): Promise<(Buffer | undefined)[]> {

@@ -121,11 +121,16 @@ export class Reads {
     found && isTooOld(this.settings, found.header, this.backend.now()) ? undefined : found;
 
   private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
-    const record = await this.backend.getWithTtl(this.naming.recordKey(id), deadline);
+    const recordKey = this.naming.recordKey(id);
+    // Two commands, of which the first shares one with other reads. If somebody writes in between, `slide` sees to it.
+    const [bytes, left] = await Promise.all([
+      this.backend.get(recordKey, deadline),
+      this.backend.ttl(recordKey, deadline),
+    ]);
     const begun = now();
-    const found = record && (await this.decode(id, record.bytes));
-    if (record && found && slideDueIn(this.settings, found.header, record.ttl, this.backend.now()) <= 0) {
-      await this.slide(found, record.ttl, deadline + now() - begun);
+    const found = bytes && left !== undefined ? await this.decode(id, bytes) : undefined;
+    if (found && left !== undefined && slideDueIn(this.settings, found.header, left, this.backend.now()) <= 0) {
+      await this.slide(found, left, deadline + now() - begun);
     }
     return found;
   }

@@ -1,5 +1,6 @@
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { RedisBackend } from '../../lib/backend/redis.backend.js';
+import { commandsDuring } from '../support/command-stats.js';
 import { RedisServer } from '../support/redis-server.js';
 import { Stage } from '../support/stage.js';
 import { WorkerProcess } from '../support/worker-process.js';
@@ -129,6 +130,21 @@ describe('maxAge, whatever Redis is told about a key', () => {
 });
 
 describe('the age of a record', () => {
+  it('and its ttl are read in one step of Redis by inspect, records and move, so that they are of one moment', async () => {
+    const stage = await Stage.redis();
+    try {
+      const store = await stage.open();
+      await store.put('key', 1);
+      await store.inspect('key'); // from then on Redis knows the script
+      const scripts = async (call: () => Promise<unknown>) => (await commandsDuring(stage.server, call))['evalsha'];
+      expect(await scripts(() => store.inspect('key'))).toBe(1);
+      expect(await scripts(() => allOf(store.records()))).toBe(1);
+      expect(await scripts(() => store.move('key', 'new'))).toBe(3); // and two steps of its own
+    } finally {
+      await stage.stop();
+    }
+  });
+
   it('is of the clock of Redis, whatever the hosts believe the time to be', async () => {
     const stage = await Stage.redis();
     const options = { namespace: NAMESPACE, ttl: '1h', maxAge: '2h', sliding: true };
