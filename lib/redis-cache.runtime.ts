@@ -84,7 +84,7 @@ export class RedisCacheRuntime {
   #tell(): void {
     const { status$ } = this.connection;
     status$.subscribe((status) => {
-      if (status === 'ready') this.#logger.log(this.#named('Redis is ready'));
+      if (status === 'ready') this.#say('log', 'Redis is ready');
       if (status === 'down' || status === 'degraded') {
         this.#warn(`Redis is ${status}: ${this.connection.lastError?.message ?? 'not ready in time'}`);
       }
@@ -113,7 +113,15 @@ export class RedisCacheRuntime {
   }
 
   get #warn(): (message: string) => void {
-    return (message) => this.#logger.warn(this.#named(message));
+    return (message) => this.#say('warn', message);
+  }
+
+  #say(level: 'log' | 'warn', message: string): void {
+    try {
+      this.#logger[level](this.#named(message));
+    } catch {
+      // A logger of the application's that throws must not cost it the connection.
+    }
   }
 
   get #surroundings(): StoreSurroundings {

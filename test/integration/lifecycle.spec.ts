@@ -83,6 +83,26 @@ describe('the life of a connection', () => {
       expect(warnings).toHaveLength(1);
     });
 
+    it('does not end with a logger of the application that throws', async () => {
+      const port = await freePort();
+      let warnings = 0;
+      const warn = () => {
+        warnings++;
+        throw new Error('the disk is full');
+      };
+      const options = { url: `redis://127.0.0.1:${port}`, startup: 'background', ttl: null } as const;
+      const imports = [RedisCacheModule.forRoot(options)];
+      const module = await Test.createTestingModule({ imports })
+        .setLogger({ ...SILENT, warn })
+        .compile();
+      closers.push(() => module.close());
+      await module.init();
+      await eventually(() => expect(warnings).toBe(1));
+      const late = await RedisServer.start({ port });
+      closers.push(() => late.stop());
+      await eventually(() => expect(module.get(RedisConnection).status).toBe('ready'));
+    });
+
     it('waits for Redis, by default, and so do calls of other providers meanwhile', async () => {
       const port = await freePort();
       const { module, store } = await compiled({
