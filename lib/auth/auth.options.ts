@@ -88,8 +88,8 @@ export interface OneTimeCodesOptions extends ServiceOptions {
    */
   budget?: { issues?: number; wrong?: number; window?: Duration } | false;
   /**
-   * 32 random bytes, as the keys of `encryption`. The first of several is for new codes; the last finds what older instances
-   * wrote, so keep it for an hour. Instances that do not have the first one yet take its codes for wrong ones. Default: derived from the `encryption` keys of `forRoot`.
+   * 32 random bytes, as the keys of `encryption`. The first of several is for new codes. To rotate it: `[current, next]`, `[next, current]`,
+   * `[next]`, each on all instances and a `window` of the budget after the step before. Default: derived from the `encryption` keys of `forRoot`.
    */
   secret?: EncryptionKey | readonly EncryptionKey[];
 }

@@ -3,7 +3,7 @@ import type { Duration } from '../redis-cache.duration.js';
 import { afterAPart, CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
 import { assertOptions, assertText } from './arguments.js';
-import { failAfterAPart, TooManyAttemptsError } from './auth.errors.js';
+import { TooManyAttemptsError } from './auth.errors.js';
 import { decide } from './decide.js';
 import { equalInConstantTime, isToken, randomToken, sha256 } from './secrets.js';
 
@@ -15,7 +15,7 @@ export interface OneTimeCodesSettings {
   readonly ignoresCase: boolean;
   readonly attempts: number;
   readonly budget: { readonly issues: number; readonly wrong: number; readonly window: number } | undefined;
-  /** The secrets as they are now, the one for new codes first; the last one names what lies in Redis. */
+  /** The secrets as they are now, at least one, that for new codes first. */
   readonly secrets: () => readonly Uint8Array[];
 }
 
@@ -39,6 +39,19 @@ interface CodeRecord {
 
 /** What a code is for. */
 type Purpose = readonly [purpose: string, subject: string, bind: string | null];
+
+/** What a guess has cost: how many are left after it, -1: there was none. */
+interface Charge {
+  readonly left: number;
+  readonly isRefundable: boolean;
+}
+
+/** A guess, which is charged once, however many codes it is compared with. */
+interface Guess {
+  readonly what: Purpose;
+  readonly typed: string;
+  charge?: Charge;
+}
 
 const DAY = 24 * 60 * 60 * 1000;
 const BURNT: CodeRecord = { hash: '', attempts: 0, data: null };
@@ -97,9 +110,14 @@ export class OneTimeCodes<Data = unknown> {
     await this.#chargeIssue(what);
     const { characters, length, attempts } = this.#settings;
     const code = Array.from({ length }, () => characters.charAt(randomInt(characters.length))).join('');
-    const [secret = NO_SECRET] = this.#settings.secrets();
-    const record: CodeRecord = { hash: hashOf(secret, what, code), attempts, data };
-    await this.#store.put(this.#name('code', what), record).catch(this.#settings.budget && failAfterAPart);
+    const [hash = ''] = this.#settings.secrets().map((secret) => hashOf(secret, what, code));
+    const [name = '', ...others] = this.#names('code', what);
+    try {
+      if (others.length > 0) await this.#store.deleteMany(others);
+      await this.#store.put(name, { hash, attempts, data } satisfies CodeRecord);
+    } catch (error) {
+      throw this.#settings.budget || others.length > 0 ? afterAPart(error) : error;
+    }
     return code;
   }
 
@@ -115,29 +133,18 @@ export class OneTimeCodes<Data = unknown> {
     options: { bind?: string } = {},
   ): Promise<Redemption<Data>> {
     const what = purposeOf(purpose, subject, options);
-    const typed = this.#normalized(code);
-    let charge: { readonly left: number; readonly isRefundable: boolean } | undefined;
-    const redemption = await decide<CodeRecord, Redemption<Data>>(
-      this.#store,
-      this.#name('code', what),
-      async (record) => {
-        assertCode(record);
-        if (record.attempts === 0) return { answer: { outcome: 'none' } };
-        // Before the comparison: a guess that was not paid for learns nothing.
-        charge ??= await this.#chargeGuess(what);
-        if (charge.left < 0) return { answer: { outcome: 'none' } };
-        const hashes = this.#settings.secrets().map((secret) => hashOf(secret, what, typed));
-        const isRight = hashes.filter((hash) => equalInConstantTime(hash, record.hash)).length > 0;
-        if (isRight) return { answer: { outcome: 'ok', data: record.data as Data }, write: BURNT };
-        const attemptsLeft = Math.min(record.attempts - 1, charge.left);
-        const write = attemptsLeft === 0 ? BURNT : { ...record, attempts: attemptsLeft };
-        return { answer: { outcome: 'wrong', attemptsLeft }, write };
-      },
-    ).catch((error: unknown) => {
-      throw charge && this.#settings.budget ? afterAPart(error) : error;
-    });
-    if (charge?.isRefundable && redemption?.outcome !== 'wrong') await this.#refundGuess(what);
-    return redemption ?? { outcome: 'none' };
+    const guess: Guess = { what, typed: this.#normalized(code) };
+    let redemption: Redemption<Data> = { outcome: 'none' };
+    try {
+      for (const name of this.#names('code', what)) {
+        redemption = (await this.#compare(name, guess)) ?? redemption;
+        if (redemption.outcome !== 'none') break;
+      }
+    } catch (error) {
+      throw guess.charge && this.#settings.budget ? afterAPart(error) : error;
+    }
+    if (guess.charge?.isRefundable && redemption.outcome !== 'wrong') await this.#refundGuess(what);
+    return redemption;
   }
 
   /**
@@ -162,32 +169,61 @@ export class OneTimeCodes<Data = unknown> {
     return link ? { outcome: 'ok', subject: link.subject, data: link.data } : { outcome: 'none' };
   }
 
+  /** Compares a guess with the code that lies under a name; `undefined`: there is none. */
+  #compare(name: string, guess: Guess): Promise<Redemption<Data> | undefined> {
+    const { what, typed } = guess;
+    return decide<CodeRecord, Redemption<Data>>(this.#store, name, async (record) => {
+      assertCode(record);
+      if (record.attempts === 0) return { answer: { outcome: 'none' } };
+      // Before the comparison: a guess that was not paid for learns nothing.
+      const { left } = (guess.charge ??= await this.#chargeGuess(what));
+      if (left < 0) return { answer: { outcome: 'none' } };
+      const hashes = this.#settings.secrets().map((secret) => hashOf(secret, what, typed));
+      const isRight = hashes.filter((hash) => equalInConstantTime(hash, record.hash)).length > 0;
+      if (isRight) return { answer: { outcome: 'ok', data: record.data as Data }, write: BURNT };
+      const attemptsLeft = Math.min(record.attempts - 1, left);
+      const write = attemptsLeft === 0 ? BURNT : { ...record, attempts: attemptsLeft };
+      return { answer: { outcome: 'wrong', attemptsLeft }, write };
+    });
+  }
+
   /** @throws TooManyAttemptsError */
   async #chargeIssue(what: Purpose): Promise<void> {
     const { budget } = this.#settings;
     if (!budget) return;
-    const wrong = await this.#store.counter(this.#name('wrong', what));
-    // A code that nobody may guess would only fill a mailbox.
-    if (wrong && wrong.count >= budget.wrong) throw new TooManyAttemptsError(wrong.ttl ?? Infinity);
-    const hit = await this.#store.increment(this.#name('issues', what), { limit: budget.issues, ttl: budget.window });
-    if (!hit.allowed) throw new TooManyAttemptsError(hit.retryAfter);
+    for (const name of this.#names('wrong', what)) {
+      const wrong = await this.#store.counter(name);
+      // A code that nobody may guess would only fill a mailbox.
+      if (wrong && wrong.count >= budget.wrong) throw new TooManyAttemptsError(wrong.ttl ?? Infinity);
+    }
+    for (const name of this.#names('issues', what)) {
+      const hit = await this.#store.increment(name, { limit: budget.issues, ttl: budget.window });
+      if (!hit.allowed) throw new TooManyAttemptsError(hit.retryAfter);
+    }
   }
 
-  /** Takes a guess out of the budget; `left` says how many are left after it, -1: there was none. */
-  async #chargeGuess(what: Purpose) {
+  /** Takes a guess out of the budget. */
+  async #chargeGuess(what: Purpose): Promise<Charge> {
     const { budget } = this.#settings;
     if (!budget) return { left: Infinity, isRefundable: false };
     const { wrong: limit, window: ttl } = budget;
-    const hit = await this.#store.increment(this.#name('wrong', what), { limit, ttl });
-    const left = hit.allowed ? limit - hit.count : -1;
-    return { left, isRefundable: hit.allowed && (hit.ttl ?? Infinity) > REFUND_BEFORE };
+    let charge: Charge = { left: limit, isRefundable: true };
+    for (const name of this.#names('wrong', what)) {
+      const hit = await this.#store.increment(name, { limit, ttl });
+      if (!hit.allowed) return { left: -1, isRefundable: false };
+      const isRefundable = charge.isRefundable && (hit.ttl ?? Infinity) > REFUND_BEFORE;
+      charge = { left: Math.min(charge.left, limit - hit.count), isRefundable };
+    }
+    return charge;
   }
 
   /** What was not wrong costs nothing. */
   async #refundGuess(what: Purpose): Promise<void> {
-    await this.#store.increment(this.#name('wrong', what), { by: -1 }).catch((error: unknown) => {
-      if (!(error instanceof RedisCacheError)) throw error; // the guess was answered all the same
-    });
+    const refunds = this.#names('wrong', what).map((name) => this.#store.increment(name, { by: -1 }));
+    for (const refund of await Promise.allSettled(refunds)) {
+      // The guess was answered all the same.
+      if (refund.status === 'rejected' && !(refund.reason instanceof RedisCacheError)) throw refund.reason;
+    }
   }
 
   /** As somebody may have typed it: with spaces and hyphens, in small letters. */
@@ -198,15 +234,14 @@ export class OneTimeCodes<Data = unknown> {
     return text.replaceAll(/[\s-]/g, (sign) => (characters.includes(sign) ? sign : ''));
   }
 
-  /** The key of a record or counter. It does not tell whose it is, and stays the same while `secret` is rotated. */
-  #name(kind: 'code' | 'wrong' | 'issues', what: Purpose): string {
-    const secret = this.#settings.secrets().at(-1) ?? NO_SECRET;
-    return `${kind}:${hmac(secret, [kind, ...what])}`;
+  /**
+   * The keys of a record or counter, which do not tell whose it is: one for each secret, the first for new records. All are looked at
+   * and counted under, so that instances that know one secret more or less agree while it is rotated.
+   */
+  #names(kind: 'code' | 'wrong' | 'issues', what: Purpose): string[] {
+    return this.#settings.secrets().map((secret) => `${kind}:${hmac(secret, [kind, ...what])}`);
   }
 }
-
-/** There always is a secret; with this one no hash would ever match. */
-const NO_SECRET = new Uint8Array(0);
 
 /** @throws CacheArgumentError */
 function purposeOf(purpose: string, subject: string, options: { bind?: string }): Purpose {

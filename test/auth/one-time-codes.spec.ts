@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { OneTimeCodes } from 'nestjs-redis-cache-store/auth';
+import { OneTimeCodes, type OneTimeCodesOptions } from 'nestjs-redis-cache-store/auth';
 import { AuthStage, SECRET } from './auth-stage.js';
 
 describe('the secret of one-time codes', () => {
@@ -17,6 +17,31 @@ describe('the secret of one-time codes', () => {
     expect(await after.redeem('login', 'user:42', code)).toMatchObject({ outcome: 'ok' });
     for (let i = 0; i < 4; i++) await after.issue('login', 'user:42');
     await expect(before.issue('login', 'user:42')).rejects.toThrow('too many attempts');
+  });
+
+  const [a, b] = [randomBytes(32), randomBytes(32)];
+  const steps = [[a], [a, b], [b, a], [b]];
+  it.each([
+    ['secret', (codes: OneTimeCodesOptions, secret: Buffer[]) => stage.open({ codes: { ...codes, secret } })],
+    ['encryption', (codes: OneTimeCodesOptions, keys: Buffer[]) => stage.open({ codes }, { encryption: { keys } })],
+  ])('takes codes of the step before and after, as keys of `%s` are rotated, and keeps budgets', async (_, open) => {
+    const codes = { namespace: stage.namespace(), budget: { issues: 7, wrong: 3 } };
+    const instances = await Promise.all(steps.map(async (keys) => (await open(codes, keys)).get(OneTimeCodes)));
+    for (const [i, one] of instances.entries()) {
+      for (const other of [instances[i + 1], instances[i - 1]]) {
+        if (!other) continue;
+        const replaced = await one.issue('login', 'user:42');
+        const code = await other.issue('login', `user:${i}`);
+        expect(await one.redeem('login', `user:${i}`, code)).toMatchObject({ outcome: 'ok' });
+        expect(await other.redeem('login', `user:${i}`, code)).toEqual({ outcome: 'none' });
+        expect(await other.redeem('login', 'user:42', replaced)).toMatchObject({ outcome: 'ok' });
+      }
+    }
+    for (const one of instances) {
+      await one.issue('reset', 'user:42');
+      expect(await one.redeem('reset', 'user:42', 'wrong')).toMatchObject({ outcome: 'wrong' });
+    }
+    for (const one of instances) await expect(one.issue('reset', 'user:42')).rejects.toThrow('too many attempts');
   });
 
   it('makes codes of another secret, or of another namespace, none', async () => {
