@@ -14,11 +14,11 @@ count, ends, series, forgotten = tonumber(count), tonumber(ends), tonumber(serie
 local isOver = ends ~= 0 and ends <= now
 `;
 
-/** KEYS: counter. → its count and the ms it has left (-1: it never ends); nil if there is none. */
+/** KEYS: counter. → its count, as a text since the parser of ioredis rounds the largest integers, and the ms it has left (-1: it never ends); nil if there is none. */
 export const READ = script(`
 ${READ_COUNTER}
 if isOver then return false end
-return { count, ends == 0 and -1 or ends - now }
+return { string.format('%.0f', count), ends == 0 and -1 or ends - now }
 `);
 
 /**
@@ -44,5 +44,5 @@ if not isRefused or isBlockedNow then
   local expiry = ends == 0 and {} or { 'PXAT', string.format('%.0f', math.max(ends, forgotten)) }
   redis.call('SET', KEYS[1], string.format('%.0f %.0f %s %.0f %.0f', count, ends, blocked, series, forgotten), unpack(expiry))
 end
-return { count, ends == 0 and -1 or ends - now, isRefused and 0 or 1 }
+return { string.format('%.0f', count), ends == 0 and -1 or ends - now, isRefused and 0 or 1 }
 `);

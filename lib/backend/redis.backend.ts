@@ -140,12 +140,12 @@ export class RedisBackend implements CacheBackend {
   async hit(key: string, { by, ttl, limit, block }: Hit, deadline: number): Promise<HitResult> {
     const blocks = block ? [block.first, block.factor, block.longest] : ['', '', ''];
     const args = [by, ttl ?? '', limit ?? '', ...blocks].map(String);
-    const [count, left, allowed] = (await this.caller.run(HIT, [key], args, deadline)) as readonly number[];
+    const [count, left, allowed] = (await this.caller.run(HIT, [key], args, deadline)) as readonly RedisReply[];
     return { ...countOf(count, left), allowed: allowed === 1 };
   }
 
   async counter(key: string, deadline: number): Promise<Count | undefined> {
-    const reply = (await this.caller.ask(READ, [key], [], deadline)) as readonly number[] | null;
+    const reply = (await this.caller.ask(READ, [key], [], deadline)) as readonly RedisReply[] | null;
     return reply === null ? undefined : countOf(reply[0], reply[1]);
   }
 
@@ -217,8 +217,8 @@ function globOf(prefixes: readonly string[]): string {
   return Array.from({ length: first.length }, place).join('');
 }
 
-function countOf(count = 0, left = -1): Count {
-  return { count, ttl: left === -1 ? null : left };
+function countOf(count: RedisReply = 0, left: RedisReply = -1): Count {
+  return { count: Number(String(count)), ttl: left === -1 ? null : Number(left) };
 }
 
 function expiryArguments(expiry: NextExpiry): string[] {

@@ -209,7 +209,9 @@ export function describeCounters(open: () => Promise<Stage>): void {
     });
 
     it('a count that would leave the safe integers is refused, and stays what it was', async () => {
-      await store.increment('key', { by: Number.MAX_SAFE_INTEGER });
+      const most = Number.MAX_SAFE_INTEGER;
+      expect(await store.increment('key', { by: most })).toMatchObject({ count: most });
+      expect(await store.counter('key')).toMatchObject({ count: most });
       await expect(store.increment('key')).rejects.toMatchObject({ reply: 'ERR' });
       await expect(store.increment('key')).rejects.toBeInstanceOf(CacheCommandError);
       expect(await store.increment('key', { by: -1 })).toMatchObject({ count: Number.MAX_SAFE_INTEGER - 1 });
