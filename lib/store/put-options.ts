@@ -70,7 +70,9 @@ export function mergePutOptions(call: PutOptions | undefined, own: PutOptions | 
 
 function momentOf(expiresAt: unknown, now: number): number {
   const moment = expiresAt instanceof Date ? expiresAt.getTime() : expiresAt;
-  if (typeof moment === 'number' && moment > -LONGEST && moment <= now + LONGEST) {
+  // A Date may lie in any past; a number that lies so far back is none of a moment.
+  const earliest = expiresAt instanceof Date ? -Infinity : -LONGEST;
+  if (typeof moment === 'number' && moment > earliest && moment <= now + LONGEST) {
     if (typeof expiresAt !== 'number' || moment < 1e9 || moment > 1e11) return Math.max(1, Math.ceil(moment)); // Redis refuses 0
     throw new CacheArgumentError('expiresAt: looks like seconds (such as the `exp` of a JWT); give 1000 times as much');
   }

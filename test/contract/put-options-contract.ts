@@ -65,7 +65,7 @@ export function describePutOptions(open: () => Promise<Stage>): void {
       });
 
       it.each(writers)('in the past lets a %s leave no record, be it tagged or not', async (_, write) => {
-        for (const expiresAt of [Date.now() - 1, new Date(Date.now() - HOUR), new Date(0), 0]) {
+        for (const expiresAt of [Date.now() - 1, new Date(Date.now() - HOUR), new Date(-8.64e15), 0]) {
           for (const tags of [undefined, ['tag']]) {
             await store.put('key', 'old', { tags: ['before'] });
             await write({ expiresAt, ...(tags && { tags }) });
