@@ -167,9 +167,12 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     return { token: next, session: await this.#session({ id: nextId, record }) };
   }
 
-  /** Notes that the subject has just proved who they are. @example `await sessions.reauthenticate(token); // session.isFresh('5m')` */
+  /** Notes that the subject has just proved who they are; nobody has in a session without one. @example `await sessions.reauthenticate(token); // session.isFresh('5m')` */
   async reauthenticate(token: string): Promise<Session<Data> | undefined> {
-    const next = (record: SessionRecord) => ({ ...record, authenticatedAt: this.#settings.lifetime.now() });
+    const next = (record: SessionRecord) => ({
+      ...record,
+      authenticatedAt: record.subject === null ? null : this.#settings.lifetime.now(),
+    });
     return this.#changed(this.#records.change(token, next));
   }
 

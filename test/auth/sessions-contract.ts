@@ -46,10 +46,11 @@ export function describeSessions(at: () => AuthStage): void {
         });
       });
 
-      it('nobody was authenticated in a session before a login', async () => {
+      it('nobody was authenticated in a session before a login, nor can be', async () => {
         const { token, session } = await create(null);
         expect(session).toMatchObject({ subject: null, authenticatedAt: null });
         expect((await sessions.get(token))?.isFresh('1h')).toBe(false);
+        expect(await sessions.reauthenticate(token)).toMatchObject({ subject: null, authenticatedAt: null });
       });
 
       it.each(['', 'x', 'x'.repeat(42), 'x'.repeat(44), `${'x'.repeat(42)}*`, 'x'.repeat(43)])(
