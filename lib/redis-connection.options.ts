@@ -74,7 +74,7 @@ const RULES: Record<keyof RedisConnectionOptions, readonly [isValid: (value: unk
   keepAlive: [isDelay, 'must be a number of ms'],
   noDelay: [(value) => typeof value === 'boolean', 'must be true or false'],
   connectTimeout: [(value) => isDelay(value) && value !== 0, 'must be a number of ms from 1'],
-  connectionName: [isString, 'must be a string'],
+  connectionName: [(value) => isString(value) && /^[!-~]*$/.test(String(value)), 'must be ASCII without spaces'],
   sentinelUsername: [isString, 'must be a string'],
   sentinelPassword: [isString, 'must be a string'],
   sentinelTLS: [isPlainObject, "must be an object of options of Node's tls.connect; {} for none"],
@@ -180,7 +180,7 @@ export function lookUp(natMap: NatMap | undefined, name: string): { host: string
 }
 
 export function isDatabase(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 31;
 }
 
 function sameReason(names: readonly string[], reason: string): Record<string, string> {

@@ -168,6 +168,8 @@ describe('a wrong option', () => {
     ['db', NaN, 'must be a whole number from 0'],
     ['db', -1, 'must be a whole number from 0'],
     ['db', '1', 'must be a whole number from 0'],
+    ['db', 2 ** 31, 'must be a whole number from 0'],
+    ['connectionName', 'my app', 'must be ASCII without spaces'],
     ['tls', true, 'must be an object'],
     ['family', 5, 'must be 4, 6 or 0'],
     ['natMap', 'x', 'must be an object such as'],
