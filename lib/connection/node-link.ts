@@ -26,7 +26,7 @@ const LONGEST_QUEUE = 10_000;
 /** A server that stays a replica, or is loading, must not be connected to over and over. In ms. */
 const SHORTEST_LIFE = 1000;
 /** What is shorter is no suspension of the process, whatever the timeout. In ms. */
-const SHORTEST_SLEEP = 1000;
+const SHORTEST_SLEEP = 3000;
 
 const TOO_LATE = 'Redis did not answer within the timeout';
 const TOO_MANY = 'Redis does not keep up, and too many calls wait already';
@@ -275,7 +275,9 @@ export class NodeLink {
     this.#abort.abort();
     this.#reason ??= new Error('the connection was closed');
     this.#queue.length = 0;
-    for (const exchange of this.#inFlight.removeAll()) exchange.fail(this.#reason);
+    for (const exchange of this.#inFlight.removeAll())
+      if (exchange.deadline <= now()) this.#expire(exchange);
+      else exchange.fail(this.#reason);
     this.#resolveEnded(describeAt(nameOf(this.place), this.#reason));
   }
 

@@ -113,8 +113,7 @@ export class Sentinels {
   async #open(sentinel: Sentinel, signal: AbortSignal): Promise<NodeLink> {
     const link = await NodeLink.open(sentinel.place, this.#own, signal);
     sentinel.link?.destroy(undefined); // somebody else may have been quicker
-    sentinel.link = link;
-    return link;
+    return (sentinel.link = link);
   }
 
   readonly #close = (): void => {
