@@ -99,7 +99,8 @@ const REMEMBERED = 60_000;
  *   60 s, Hydra up to 5 min.) `idle` and `absolute` have to be given: RFC 9700 asks for an expiry, and leaves its length open.
  *
  * Somebody with a dump of Redis cannot use any token; with the dump and the previous token he has the current one, until the next
- * rotation. Somebody who may write to Redis can make families up; with `encryption` he can only delete them, or put back an old state.
+ * rotation. Somebody who may write to Redis can make families up; with `encryption` he can only delete them, put back an old state, or
+ * hide one from a `revokeAll` that is not `thorough`.
  * Somebody with one stolen token and its owner cannot both go on: whoever comes second is `reused`.
  *
  * After an `unknown` of `rotate` the client sends the same token again: it is `rotated` or, within the window, `retried`. After

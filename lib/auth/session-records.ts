@@ -7,6 +7,8 @@ import { isToken, sha256 } from './secrets.js';
 import { isSessionRecord } from './session.js';
 import type { SessionRecord } from './session.js';
 
+const DAY = 24 * 60 * 60 * 1000;
+
 /** A session and its id. */
 export interface FoundSession {
   readonly id: string;
@@ -44,10 +46,10 @@ export class SessionRecords {
     return this.isOver(record) ? undefined : record;
   }
 
-  /** Whether a tenth of `idle` has passed since Redis was told of a use. */
+  /** Whether a tenth of `idle` (or of `absolute`, or of a day) has passed since Redis was told of a use. */
   isDue({ lastSeenAt }: SessionRecord): boolean {
     const { idle, absolute } = this.lifetime;
-    return this.lifetime.now() - lastSeenAt >= (idle ?? absolute ?? Infinity) / 10;
+    return this.lifetime.now() - lastSeenAt >= (idle ?? absolute ?? DAY) / 10;
   }
 
   /** Tells Redis of the use of a session; if that fails, the session is as good as it was. */

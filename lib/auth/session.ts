@@ -15,7 +15,7 @@ export interface Session<Data = unknown> {
   readonly data: Data;
   /** When it was created, or when the login was that gave it its subject. */
   readonly createdAt: Date;
-  /** When it was used last, to a tenth of `idle`. */
+  /** When it was used last, to a tenth of `idle`; without `idle` of `absolute`, without both of a day. */
   readonly lastSeenAt: Date;
   /** When its subject proved who they are: at the login, or at the last `reauthenticate`. */
   readonly authenticatedAt: Date | null;

@@ -49,10 +49,11 @@ export type SessionsOf<Schema extends StandardSchemaV1> = Sessions<
  *
  * Somebody with a dump of Redis learns subjects, data and devices (with `encryption` subjects alone, with `hashKeys` of `forRoot` not
  * even these), and cannot use any session.
- * Somebody who may write to Redis can make sessions up; with `encryption` he can only delete them, or put an old state of one back in its place.
+ * Somebody who may write to Redis can make sessions up; with `encryption` he can only delete them, put an old state of
+ * one back in its place, or take one out of the index of its subject, so that a `revokeAll` which is not `thorough` misses it.
  * Somebody with one token is that session until it ends, is revoked or regenerated; it opens no other one.
  *
- * Every method rejects with CacheUnavailableError in an outage. After an `unknown` of `create` or `regenerate` the user signs in again;
+ * Every method but `bind` rejects with CacheUnavailableError in an outage. After an `unknown` of `create` or `regenerate` the user signs in again;
  * everything else can be repeated: a change that adds something may be added twice, and a revocation that was carried out says `false`,
  * or a smaller number.
  */

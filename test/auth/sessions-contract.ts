@@ -138,6 +138,7 @@ export function describeSessions(at: () => AuthStage): void {
         expect(session.expiresAt).toBeNull();
         await stage.pass(10_000 * HOUR);
         expect(await isLive(token)).toBe(true);
+        expect(Number((await sessions.get(token))?.lastSeenAt)).toBeGreaterThan(Number(session.createdAt));
         sessions = await stage.sessions<Data>({ idle: '1h', absolute: null });
         const used = await create();
         for (let i = 0; i < 30; i++) {
