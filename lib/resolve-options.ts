@@ -223,6 +223,9 @@ export function assertKnown(options: unknown, known: Readonly<Record<string, tru
   if (unknown) {
     throw new CacheConfigError(within + unknown, `is unknown; the options are ${Object.keys(known).join(', ')}`);
   }
+  // Copies of the options would be without it.
+  const inherited = Object.keys(known).find((name) => name in options && !Object.hasOwn(options, name));
+  if (inherited) throw new CacheConfigError(within + inherited, 'is inherited, as of a class: give a plain object');
 }
 
 export function ensure(holds: boolean, option: string, problem: string): asserts holds {

@@ -123,6 +123,16 @@ describe('a wrong option', () => {
     await expectRefused(option, forRoot({}), RedisCacheModule.forFeature({ namespace: 'feature', ...options }));
   });
 
+  it('is one that a class has a getter for, which copies of the options would be without', async () => {
+    class Settings {
+      url = 'memory:';
+      get ttl() {
+        return '30m';
+      }
+    }
+    await expectRefused('ttl', RedisCacheModule.forRootAsync({ useFactory: () => new Settings() }));
+  });
+
   it('is a url that is given but undefined, as a variable is that nobody set', async () => {
     const options = { url: process.env['NOT_SET_ANYWHERE'] } as RedisCacheModuleOptions;
     const roots = [RedisCacheModule.forRoot(options), RedisCacheModule.forRootAsync({ useFactory: () => options })];
