@@ -76,6 +76,14 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
     ['an old token is worth nothing during an overlap', history(create, overlap('s1', 's2', 'a'), get('s1', null))],
     ['a session is gone that nobody ended', history(create, get('s1', null))],
     [
+      'a session is gone after a regenerate that says so, though nobody ended it',
+      history(
+        create,
+        { ...KEY, operation: 'sessions.regenerate', secret: 's1', value: 'b', result: null },
+        get('s1', null),
+      ),
+    ],
+    [
       'a session is gone after a revokeOthers that was not sent',
       history(create, revokeOthers('another', 'not-sent'), get('s1', null)),
     ],
@@ -182,6 +190,16 @@ describe('The models of sessions, refresh tokens, codes and attempts', () => {
         { ...KEY, ...UNKNOWN, operation: 'sessions.regenerate', secret: 's1' },
         get('s1', 'a'),
         get('s1', null),
+      ),
+    ],
+    [
+      'a session is revoked under the new token of a regenerate, which nobody has yet',
+      history(
+        create,
+        { ...KEY, operation: 'sessions.regenerate', secret: 's1', value: 'b', result: null, at: [2, 10] },
+        { ...get('s1', null), at: [3, 4] },
+        { ...revokeAll, at: [5, 6] },
+        { ...get('s1', null), at: [11, 12] },
       ),
     ],
     [

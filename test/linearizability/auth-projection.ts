@@ -1,7 +1,7 @@
 import type { Interval } from './checker.js';
 import { credential } from './credential-model.js';
 import { effectsOf, hasHappened } from './effects.js';
-import type { Fresh } from './freshness.js';
+import { type Fresh, OF_MANY } from './freshness.js';
 import type { AuthOperation, Call } from './history.js';
 import type { RecordCall } from './record-model.js';
 
@@ -26,11 +26,19 @@ export function successorsOf(calls: readonly Call[]): Successors {
   return successors;
 }
 
+/** Sessions of a subject are ended in these. */
+export function revocationsOf(calls: readonly Call[]): readonly Call[] {
+  return calls.filter(
+    (call) => call.operation.startsWith('sessions.') && OF_MANY.has(call.operation) && hasHappened(call),
+  );
+}
+
 /** What a call of a service did to the one credential, link or count that it is about. */
 export function authIntervalsOf(
   call: Call & { readonly operation: AuthOperation },
   { from, signedOut }: Fresh,
   successors: Successors,
+  revocations: readonly Call[],
 ): Interval<RecordCall>[] {
   if (!hasHappened(call)) return [];
   const { key, begin, result, value = '', tags = [], saw } = call;
@@ -49,7 +57,12 @@ export function authIntervalsOf(
       // What was never given to `change` was never written.
       return saw === undefined ? [] : write({ operation: 'change', secret, saw, data: value });
     case 'sessions.regenerate':
-      if (isKnown && result === null) return read({ operation: 'outdated', secret }, from);
+      if (isKnown && result === null) {
+        const isRevoked = revocations.some((each) => each.begin < end && effectsOf(each).end > begin);
+        const ended: Interval<RecordCall> = { call: { operation: 'end', secret }, begin, end, effect: 'repeated' };
+        // Or it had been given its new token, which is told to nobody, when a revocation reached it.
+        return [...read({ operation: 'outdated', secret }, from), ...(isRevoked ? [ended] : [])];
+      }
       if (call.value !== undefined) return write({ operation: 'exchange', secret, next: given, data: value });
       return [
         ...write({ operation: 'exchange', secret, next: given, overlap: true }),

@@ -1,4 +1,4 @@
-import { authIntervalsOf, isOfAuth, successorsOf } from './auth-projection.js';
+import { authIntervalsOf, isOfAuth, revocationsOf, successorsOf } from './auth-projection.js';
 import type { Interval } from './checker.js';
 import { effectsOf, hasHappened, isPartial } from './effects.js';
 import { BY_TAG, type Fresh, Freshness, OF_MANY } from './freshness.js';
@@ -16,7 +16,7 @@ export function recordsOf(history: History): Map<string, RecordInterval[]> {
   const calls = history.calls.toSorted((one, other) => one.begin - other.begin);
   const records = new Map<string, RecordInterval[]>();
   const tagged = keysByTag(calls);
-  const successors = successorsOf(calls);
+  const [successors, revocations] = [successorsOf(calls), revocationsOf(calls)];
   const freshness = new Freshness(history.leases);
   for (const call of calls) {
     for (const key of keysOf(call, tagged)) {
@@ -25,7 +25,7 @@ export function recordsOf(history: History): Map<string, RecordInterval[]> {
       const fresh = freshness.of(call, key);
       const intervals =
         isOfAuth(call) && !OF_MANY.has(call.operation)
-          ? authIntervalsOf(call, fresh, successors)
+          ? authIntervalsOf(call, fresh, successors, revocations)
           : intervalsOf(call, key, fresh);
       record.push(...intervals.map((interval) => ({ ...interval, source: call })));
     }
