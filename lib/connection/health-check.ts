@@ -32,7 +32,6 @@ export async function checkServer(connection: RedisConnection, keepsForever: boo
       !connection.isCluster &&
       'the server is a node of a Redis Cluster: use redis-cluster:// in the url, or calls for other nodes fail',
     policy !== 'noeviction' &&
-      Number(field('maxmemory')) > 0 &&
       `maxmemory-policy ${policy} drops ${victims} (sessions, deny-lists) when memory is full, and the index of a tag before ` +
         'the records in it, which deleteByTag then misses: use noeviction, or delete by tag with { thorough: true }',
     lazily === 'no' &&

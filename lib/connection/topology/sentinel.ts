@@ -113,7 +113,8 @@ export class Sentinels {
   async #open(sentinel: Sentinel, signal: AbortSignal): Promise<NodeLink> {
     const link = await NodeLink.open(sentinel.place, this.#own, signal);
     sentinel.link?.destroy(undefined); // somebody else may have been quicker
-    return (sentinel.link = link);
+    sentinel.link = link;
+    return link;
   }
 
   readonly #close = (): void => {
