@@ -149,7 +149,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
   /**
    * The value of a record, or what `load` gives, which is then stored if nobody else stored one meanwhile.
    * Callers in this process that come while it is loading share one load; each gets a value of its own. An error of `load`
-   * reaches all of them and is not remembered; `undefined` is not stored. An outage throws and loads nothing. How long `load` may take is yours to limit: all wait for it. One that waits for itself is a CacheArgumentError.
+   * reaches all of them and is not remembered; `undefined` is not stored. An outage throws and loads nothing. How long `load` may take is yours to limit: all wait for it. A `load` that waits for itself rejects with CacheArgumentError.
    *
    * @example `const user = await store.getOrPut(id, () => users.findOneOrFail(id), { ttl: '5m' })`
    */
