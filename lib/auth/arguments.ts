@@ -1,3 +1,4 @@
+import { assertOptions } from '../redis-cache.arguments.js';
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { RegenerateOptions } from './session.js';
@@ -10,16 +11,9 @@ export function assertText(name: string, value: unknown): asserts value is strin
   if (!value.isWellFormed()) throw new CacheArgumentError(`${name}: must be well-formed Unicode`);
 }
 
-/** An option that is misspelt would count for nothing. @throws CacheArgumentError */
-export function assertOptions(options: object, ...known: readonly string[]): void {
-  if (Object.keys(options).every((each) => known.includes(each))) return;
-  const names = known.map((each) => `"${each}"`).join(', ');
-  throw new CacheArgumentError(`options: may have ${names}, and nothing else`);
-}
-
 /** @throws CacheArgumentError */
 export function assertRegenerate(options: RegenerateOptions<unknown>): void {
-  assertOptions(options, 'subject', 'data', 'overlap');
+  assertOptions(options, ['subject', 'data', 'overlap']);
   const { subject, data, overlap } = options;
   if (subject !== undefined) assertText('subject', subject);
   if (overlap === undefined) return;

@@ -1,8 +1,9 @@
 import { createHmac, randomInt } from 'node:crypto';
+import { assertOptions } from '../redis-cache.arguments.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { afterAPart, CacheArgumentError, CacheCorruptError, RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
-import { assertOptions, assertText } from './arguments.js';
+import { assertText } from './arguments.js';
 import { TooManyAttemptsError } from './auth.errors.js';
 import { decide } from './decide.js';
 import { equalInConstantTime, isToken, randomToken, sha256 } from './secrets.js';
@@ -154,7 +155,7 @@ export class OneTimeCodes<Data = unknown> {
    */
   async issueToken(purpose: string, subject: string, data?: Data, options: { ttl?: Duration } = {}): Promise<string> {
     assertText('subject', subject);
-    assertOptions(options, 'ttl');
+    assertOptions(options, ['ttl']);
     if (options.ttl === null) throw new CacheArgumentError('ttl: must not be null, since a link has to end');
     const token = randomToken();
     await this.#store.put(linkKey(purpose, token), { subject, data }, options);
@@ -245,7 +246,7 @@ export class OneTimeCodes<Data = unknown> {
 
 /** @throws CacheArgumentError */
 function purposeOf(purpose: string, subject: string, options: { bind?: string }): Purpose {
-  assertOptions(options, 'bind');
+  assertOptions(options, ['bind']);
   const { bind } = options;
   assertText('purpose', purpose);
   assertText('subject', subject);

@@ -1,6 +1,6 @@
 import type { SessionData } from 'express-session';
 import { CacheArgumentError } from '../redis-cache.errors.js';
-import { assertOptions } from '../store/arguments.js';
+import { assertOptions } from '../redis-cache.arguments.js';
 import { RedisCacheStore } from '../store/redis-cache.store.js';
 
 /** Options of the store for sessions. */

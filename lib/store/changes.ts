@@ -1,7 +1,7 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import type { PutOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
-import { assertFunction } from './arguments.js';
+import { assertFunction } from '../redis-cache.arguments.js';
 import type { KeyNaming } from './key-naming.js';
 import type { Reads } from './reads.js';
 import { assertTimeLeft } from './rewrite.js';

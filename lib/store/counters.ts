@@ -3,7 +3,7 @@ import type { Block, Hit } from '../backend/counters.js';
 import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { BlockOptions, CacheCounter, CacheHit, IncrementOptions } from '../redis-cache.options.js';
-import { assertOptions } from './arguments.js';
+import { assertOptions } from '../redis-cache.arguments.js';
 import type { KeyNaming } from './key-naming.js';
 import type { StoreSettings } from './store-settings.js';
 

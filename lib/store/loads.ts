@@ -1,6 +1,6 @@
 import { countMiss } from '../redis-cache.diagnostics.js';
 import type { PutOptions } from '../redis-cache.options.js';
-import { assertFunction } from './arguments.js';
+import { assertFunction } from '../redis-cache.arguments.js';
 import type { KeyNaming } from './key-naming.js';
 import type { Reads } from './reads.js';
 import type { SingleFlight } from './single-flight.js';

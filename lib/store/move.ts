@@ -6,7 +6,7 @@ import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import { afterAPart, CacheArgumentError } from '../redis-cache.errors.js';
 import type { MoveOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
-import { assertFunction, assertOptions } from './arguments.js';
+import { assertFunction, assertOptions } from '../redis-cache.arguments.js';
 import { ttlOf, withinAge } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';
 import { readLimit } from './put-options.js';

@@ -1,6 +1,6 @@
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { PutOptions, TagLimit } from '../redis-cache.options.js';
-import { assertOptions } from './arguments.js';
+import { assertOptions } from '../redis-cache.arguments.js';
 import { ttlOf } from './expiry.js';
 import type { ExpirySettings } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';

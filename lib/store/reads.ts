@@ -4,7 +4,7 @@ import { headOf } from '../record/layout.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 import type { GetOptions } from '../redis-cache.options.js';
 import { now, wallNow } from '../redis-cache.timers.js';
-import { assertOptions } from './arguments.js';
+import { assertOptions } from '../redis-cache.arguments.js';
 import { rejecting } from './caller-stack.js';
 import { isTooOld, slideDueIn, tooOldAt, touchTtl } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';

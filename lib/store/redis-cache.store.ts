@@ -13,7 +13,7 @@ import type {
   ScanOptions,
   WalkOptions,
 } from '../redis-cache.options.js';
-import { assertIterable } from './arguments.js';
+import { assertIterable } from '../redis-cache.arguments.js';
 import { tracesCallers } from './caller-stack.js';
 import { touchTtl } from './expiry.js';
 import { Operations } from './operations.js';

@@ -3,7 +3,7 @@ import { chunks, inTurn, together } from '../backend/writes-in-parts.js';
 import { CacheArgumentError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { DeleteByTagOptions, ScanOptions } from '../redis-cache.options.js';
 import { now } from '../redis-cache.timers.js';
-import { assertOptions } from './arguments.js';
+import { assertBoolean, assertOptions } from '../redis-cache.arguments.js';
 import type { KeyNaming, Kind } from './key-naming.js';
 import { assertTimeLeft } from './rewrite.js';
 import { Sweep } from './sweep.js';
@@ -71,7 +71,7 @@ export class Removal {
     const tagId = this.naming.tagId(tag);
     assertOptions(options, ['thorough']);
     const { thorough = false } = options;
-    if (typeof thorough !== 'boolean') throw new CacheArgumentError('thorough: must be true or false');
+    assertBoolean('thorough', thorough);
     const unreadable = new Map<string, CacheCorruptError>();
     const note = (id: string, error: CacheCorruptError) => unreadable.set(id, error);
     const sweep = new Sweep();

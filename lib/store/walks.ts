@@ -3,7 +3,7 @@ import { KeysUnavailableError } from '../record/cipher.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
 import { CacheArgumentError, CacheCommandError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.options.js';
-import { assertOptions } from './arguments.js';
+import { assertOptions } from '../redis-cache.arguments.js';
 import { isTooOld, withinAge } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';
 import { Parts } from './parts.js';

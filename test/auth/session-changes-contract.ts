@@ -1,4 +1,3 @@
-import { CacheArgumentError } from 'nestjs-redis-cache-store';
 import type { Sessions } from 'nestjs-redis-cache-store/auth';
 import { type AuthStage, concurrently, HOUR, MINUTE, SECOND } from './auth-stage.js';
 
@@ -122,17 +121,6 @@ export function describeSessionChanges(at: () => AuthStage): void {
         const { token } = await create();
         await regenerate(token, { overlap: '30s' });
         expect(await sessions.regenerate(token)).toBeUndefined();
-      });
-
-      it('cannot be had together with a subject or data', async () => {
-        const { token } = await create();
-        const both = [{ subject: 'user:42' }, { data: 'data' }];
-        for (const option of both) {
-          await expect(sessions.regenerate(token, { ...option, overlap: '30s' })).rejects.toThrow(CacheArgumentError);
-        }
-        await expect(sessions.regenerate(token, { overlap: 'soon' })).rejects.toThrow(CacheArgumentError);
-        await expect(sessions.regenerate(token, { overlapp: '30s' } as object)).rejects.toThrow(CacheArgumentError);
-        expect(await sessions.get(token)).toBeDefined();
       });
     });
 

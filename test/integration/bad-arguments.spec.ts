@@ -237,47 +237,60 @@ describe('a wrong argument is refused, with CacheArgumentError, before anything 
     await expectRefused([() => store.getMany(Array<string>(1))]);
   });
 
-  it.each([[1000], ['5m'], [['user:42']], [null], [{ EX: 60 }], [{ tag: 'user:42' }]])(
-    'the options %p, which would be none at all',
-    async (options) => {
-      await expectRefused([
-        () => store.put('key', 1, wrong(options)),
-        () => store.putMany([['key', 1]], wrong(options)),
-        () => store.putIfAbsent('key', 1, wrong(options)),
-        () => store.replace('key', 1, wrong(options)),
-        () => store.getOrPut('key', () => 1, wrong(options)),
-        () => store.update('key', () => 1, wrong(options)),
-        () => store.putMany([['key', 1, wrong(options)]], { ttl: '1h' }),
-        () => store.putMany([['key', 1, wrong(options)]]),
-        () => store.move('key', 'other', wrong(options)),
-        () => store.increment('key', wrong(options)),
-      ]);
-    },
-  );
+  class Inherited {
+    get ttl(): string {
+      return '1h'; // `putMany` and copies of the options would be without it
+    }
+  }
 
-  it.each([[true], [null], [{ through: true }], [{ thorough: 'no' }], [{ thorough: null }]])(
-    'the options %p of deleteByTag',
-    async (options) => {
-      await expectRefused([() => store.deleteByTag('user:42', wrong(options))]);
-    },
-  );
-
-  it.each([['web:'], [null], [{ tags: ['user:42'] }]])('the options %p of a listing', async (options) => {
+  it.each([
+    [1000],
+    ['5m'],
+    [true],
+    [['user:42']],
+    [null],
+    [new Date()],
+    [new Map()],
+    [new Inherited()],
+    [() => ({})],
+    [{ EX: 60 }],
+  ])('the options %p, which would be none at all', async (given) => {
+    const options = wrong(given);
     await expectRefused([
-      () => store.clear(wrong(options)),
-      () => store.count(wrong(options)),
-      () => store.keys(wrong(options)),
-      () => drain(store.scan(wrong(options))),
-      () => drain(store.entries(wrong(options))),
+      () => store.put('key', 1, options),
+      () => store.put('key', 1, { tags: ['user:42'], limit: options }),
+      () => store.putMany([['key', 1]], options),
+      () => store.putMany([['key', 1, options]], { ttl: '1h' }),
+      () => store.putMany([['key', 1, options]]),
+      () => store.putIfAbsent('key', 1, options),
+      () => store.replace('key', 1, options),
+      () => store.getOrPut('key', () => 1, options),
+      () => store.update('key', () => 1, options),
+      () => store.move('key', 'other', options),
+      () => store.get('key', options),
+      () => store.increment('key', options),
+      () => store.increment('key', { limit: 3, block: options }),
+      () => store.keys(options),
+      () => store.count(options),
+      () => drain(store.scan(options)),
+      () => drain(store.entries(options)),
+      () => drain(store.records(options)),
+      () => store.deleteByTag('user:42', options),
+      () => store.clear(options),
     ]);
   });
 
-  it.each([['1h'], [null], [true], [{ tuoch: true }], [{ touch: true, ttl: '1h' }], [{ touch: 'yes' }]])(
-    'the options %p of get',
-    async (options) => {
-      await expectRefused([() => store.get('key', wrong(options))]);
-    },
-  );
+  it('options of another method, and known ones with values that are not', async () => {
+    await expectRefused([
+      () => store.put('key', 1, wrong({ tag: 'user:42' })),
+      () => store.keys(wrong({ tags: ['user:42'] })),
+      () => store.get('key', wrong({ touch: true, ttl: '1h' })),
+      () => store.get('key', { touch: 'yes' }),
+      () => store.deleteByTag('user:42', wrong({ thorough: 'no' })),
+      () => store.deleteByTag('user:42', wrong({ thorough: null })),
+      () => drain(store.entries(wrong({ onCorrupt: 'miss' }))),
+    ]);
+  });
 
   it('a misspelt option, and the error shows the options there are; what may be data is not shown', async () => {
     const [get, put, data] = await expectRefused([

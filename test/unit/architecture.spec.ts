@@ -11,13 +11,25 @@ type Floor =
   | 'options'
   | 'diagnostics'
   | 'timers'
+  | 'arguments'
   | 'duration'
   | 'errors';
 
 /** What each floor may import besides itself. The face is where everything meets; errors stand on nothing. */
 const BELOW: Record<Floor, readonly Floor[]> = {
-  face: ['store', 'record', 'backend', 'connection', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
-  store: ['record', 'backend', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
+  face: [
+    'store',
+    'record',
+    'backend',
+    'connection',
+    'options',
+    'diagnostics',
+    'timers',
+    'arguments',
+    'duration',
+    'errors',
+  ],
+  store: ['record', 'backend', 'options', 'diagnostics', 'timers', 'arguments', 'duration', 'errors'],
   record: ['options', 'diagnostics', 'timers', 'duration', 'errors'],
   backend: ['record', 'connection', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
   connection: ['ioredis', 'options', 'diagnostics', 'timers', 'duration', 'errors'],
@@ -25,6 +37,7 @@ const BELOW: Record<Floor, readonly Floor[]> = {
   options: ['duration', 'errors'],
   diagnostics: ['errors'],
   timers: [],
+  arguments: ['errors'],
   duration: ['errors'],
   errors: [],
 };
@@ -159,7 +172,9 @@ describe('the house', () => {
 });
 
 function floorOf(path: string): Floor | undefined {
-  const leaf = /^lib\/redis-(?:cache|connection)\.(options|diagnostics|timers|duration|errors)\.ts$/.exec(path)?.[1];
+  const leaf = /^lib\/redis-(?:cache|connection)\.(options|diagnostics|timers|arguments|duration|errors)\.ts$/.exec(
+    path,
+  )?.[1];
   const folder = /^lib\/(store|record|backend|connection|ioredis)\//.exec(path)?.[1];
   return ((leaf ?? folder) as Floor | undefined) ?? (isFaceFile(path) ? 'face' : undefined);
 }
