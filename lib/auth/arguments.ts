@@ -11,6 +11,12 @@ export function assertText(name: string, value: unknown): asserts value is strin
   if (!value.isWellFormed()) throw new CacheArgumentError(`${name}: must be well-formed Unicode`);
 }
 
+/** What a list of devices shows: several things by name, none of which is taken for all. @throws CacheArgumentError */
+export function assertAbout(about: unknown): void {
+  if (about === undefined || (typeof about === 'object' && about !== null && !Array.isArray(about))) return;
+  throw new CacheArgumentError(`about: must be an object, such as { device: 'Firefox on Linux' }`);
+}
+
 /** @throws CacheArgumentError */
 export function assertRegenerate(options: RegenerateOptions<unknown>): void {
   assertOptions(options, ['subject', 'data', 'overlap']);

@@ -17,6 +17,13 @@ export class DataSchema {
     throw new CacheArgumentError('data: does not match the schema', { issues });
   }
 
+  /** What `change` makes of stored data, to be stored. @throws CacheCorruptError, CacheArgumentError with `issues` */
+  async changed<Data>(data: unknown, change: (data: Data) => unknown): Promise<unknown> {
+    const next = await change(await this.read<Data>(data));
+    await this.check(next);
+    return next;
+  }
+
   /** What the application gets to see. @throws CacheCorruptError */
   read<Data>(data: unknown): Data | Promise<Data> {
     if (!this.schema) return data as Data;

@@ -1,3 +1,4 @@
+import { assertBoolean, assertOptions } from '../redis-cache.arguments.js';
 import { CacheCorruptError } from '../redis-cache.errors.js';
 import type { DeleteByTagOptions } from '../redis-cache.options.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
@@ -16,14 +17,17 @@ export async function endAll(
   tell: (id: string) => void,
 ): Promise<number> {
   assertText('subject', subject);
+  assertOptions(options, ['thorough']);
+  const { thorough = false } = options;
+  assertBoolean('thorough', thorough);
   const ids: string[] = [];
   // What cannot be read is deleted all the same. With `thorough` no index is believed.
-  const where = options.thorough === true ? {} : { tag: subject };
+  const where = thorough ? {} : { tag: subject };
   for await (const [id, record] of store.entries({ ...where, onCorrupt: 'skip' })) {
     if (isLive(record, subject)) ids.push(id);
   }
   try {
-    const count = await store.deleteByTag(subject, options);
+    const count = await store.deleteByTag(subject, { thorough });
     ids.forEach(tell);
     return count;
   } catch (error) {

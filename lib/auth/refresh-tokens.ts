@@ -2,10 +2,11 @@ import type { BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/c
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { assertFunction } from '../redis-cache.arguments.js';
 import { tellSession } from '../redis-cache.diagnostics.js';
 import { RedisCacheError } from '../redis-cache.errors.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
-import { assertText } from './arguments.js';
+import { assertAbout, assertText } from './arguments.js';
 import type { DataSchema } from './data-schema.js';
 import { decide } from './decide.js';
 import type { Decision } from './decide.js';
@@ -125,6 +126,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
   /** Begins a family: at a login. Its first token. @example `const refreshToken = await tokens.issue(user.id, { scope: 'mobile' }, { device: 'Pixel 9' })` */
   async issue(subject: string, data: Input, about?: About): Promise<string> {
     assertText('subject', subject);
+    assertAbout(about);
     await this.#settings.schema.check(data);
     const token = firstToken(newFamily());
     const key = sha256(token.family);
@@ -155,6 +157,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
    * ```
    */
   async rotate(token: string, change?: (data: Data) => Input | Promise<Input>): Promise<Rotation<Data>> {
+    if (change !== undefined) assertFunction('change', change);
     const sent = parseToken(token);
     if (!sent) return { outcome: 'unknown' };
     const key = sha256(sent.family);
@@ -241,7 +244,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
       const since = await life.sinceRotation(family);
       if (!since || this.#lives.isOver(family, since())) return { answer: { outcome: 'unknown' } };
       if (place === 'current') {
-        const data = await this.#nextData(family, change);
+        const data = change ? await this.#settings.schema.changed(family.data, change) : family.data;
         const times = { rotatedAt: this.#settings.lifetime.now(), left: family.left - since() };
         const write = { ...family, ...rotated(sent, next), data, ...times };
         return { answer: { outcome: 'rotated', next, family: write }, write };
@@ -253,14 +256,6 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
       const write = { subject, data: null, createdAt, rotatedAt, left: 0, sequence, current, isEnded: true } as const;
       return { answer: { outcome: 'reused', family: write, isFirst: true }, write };
     };
-  }
-
-  async #nextData(family: FamilyRecord, change?: (data: Data) => Input | Promise<Input>): Promise<unknown> {
-    if (!change) return family.data;
-    const { schema } = this.#settings;
-    const data = await change(await schema.read<Data>(family.data));
-    await schema.check(data);
-    return data;
   }
 
   /** Tells of a family that this call has ended, and forgets all but that for a while. */

@@ -2,9 +2,10 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { assertFunction } from '../redis-cache.arguments.js';
 import { tellSession } from '../redis-cache.diagnostics.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
-import { assertRegenerate, assertText } from './arguments.js';
+import { assertAbout, assertRegenerate, assertText } from './arguments.js';
 import { asTooManySessions, failAfterAPart } from './auth.errors.js';
 import type { DataSchema } from './data-schema.js';
 import { endAll } from './end-all.js';
@@ -85,6 +86,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    */
   async create(subject: string | null, data: Input, about?: About): Promise<CreatedSession<Data>> {
     if (subject !== null) assertText('subject', subject);
+    assertAbout(about);
     await this.#settings.schema.check(data);
     const token = randomToken();
     const id = sha256(token);
@@ -116,12 +118,9 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
    * @example `await sessions.update(token, (data) => ({ ...data, theme: 'light' }))`
    */
   async update(token: string, change: (data: Data) => Input | Promise<Input>): Promise<Session<Data> | undefined> {
+    assertFunction('change', change);
     const { schema } = this.#settings;
-    const next = async (record: SessionRecord) => {
-      const data = await change(await schema.read<Data>(record.data));
-      await schema.check(data);
-      return { ...record, data };
-    };
+    const next = async (record: SessionRecord) => ({ ...record, data: await schema.changed(record.data, change) });
     return this.#changed(this.#records.change(token, next));
   }
 

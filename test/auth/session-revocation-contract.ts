@@ -1,4 +1,3 @@
-import { CacheArgumentError } from 'nestjs-redis-cache-store';
 import { type SessionEvent, type Sessions, TooManySessionsError } from 'nestjs-redis-cache-store/auth';
 import { type AuthStage, concurrently, MINUTE } from './auth-stage.js';
 
@@ -34,7 +33,6 @@ export function describeSessionRevocation(at: () => AuthStage): void {
       expect(await sessions.get(one.token)).toBeUndefined();
       expect(await sessions.revoke('user:42', 'x')).toBe(false);
       expect(await sessions.revoke('user:42', undefined as never)).toBe(false);
-      await expect(sessions.revoke('', one.session.id)).rejects.toThrow(CacheArgumentError);
     });
 
     it('revokeToken is the logout', async () => {
@@ -66,7 +64,6 @@ export function describeSessionRevocation(at: () => AuthStage): void {
         expect(await sessions.get(other.token)).toBeDefined();
         expect(await sessions.revokeAll('user:42', options)).toBe(0);
       }
-      await expect(sessions.revokeAll('')).rejects.toThrow(CacheArgumentError);
     });
 
     it('revokeAll ends sessions that are being regenerated, updated and used', async () => {
