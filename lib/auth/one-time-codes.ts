@@ -111,7 +111,10 @@ export class OneTimeCodes<Data = unknown> {
     await this.#chargeIssue(what);
     const { characters, length, attempts } = this.#settings;
     const code = Array.from({ length }, () => characters.charAt(randomInt(characters.length))).join('');
-    const [hash = ''] = this.#settings.secrets().map((secret) => hashOf(secret, what, code));
+    const [hash = ''] = this.#settings
+      .secrets()
+      .slice(0, 1)
+      .map((secret) => hashOf(secret, what, code));
     const [name = '', ...others] = this.#names('code', what);
     try {
       if (others.length > 0) await this.#store.deleteMany(others);
