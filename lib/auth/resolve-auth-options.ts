@@ -1,7 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import { CacheConfigError } from '../redis-cache.errors.js';
 import type { CacheStoreOptions, EncryptionKey } from '../redis-cache.options.js';
-import { parseKey } from '../record/key-ring.js';
+import { distinct, parseKey } from '../record/key-ring.js';
 import type { KeyRing } from '../record/key-ring.js';
 import { assertKnown, duration, ensure, isObject, isStandardSchema, isWholeNumber } from '../resolve-options.js';
 import type { AttemptLimiterSettings } from './attempt-limiter.js';
@@ -216,7 +216,8 @@ function resolveSecrets({ namespace, secret }: OneTimeCodesOptions, ring: KeyRin
   }
   const list: readonly EncryptionKey[] = isList(secret) ? secret : [secret];
   ensure(list.length > 0, 'codes.secret', 'must be a key, or an array with the key for new codes, then older ones');
-  const secrets = list.map((key) => deriveSecret(parseKey('codes.secret', key), namespace));
+  const keys = distinct(list.map((key) => parseKey('codes.secret', key)));
+  const secrets = keys.map((key) => deriveSecret(key, namespace));
   return () => secrets;
 }
 

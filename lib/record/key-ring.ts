@@ -124,7 +124,12 @@ function parseKeys(options: EncryptionOptions | undefined | null): readonly Buff
   if (options?.acceptPlain !== undefined && typeof options.acceptPlain !== 'boolean') {
     throw new CacheConfigError('encryption.acceptPlain', 'must be true or false');
   }
-  return keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key));
+  return distinct(keys.map((key, i) => parseKey(`encryption.keys[${i}]`, key)));
+}
+
+/** A key that is given twice, such as by two variables that say the same before a rotation, counts once. */
+export function distinct(keys: readonly Buffer[]): readonly Buffer[] {
+  return keys.filter((key, i) => keys.findIndex((other) => other.equals(key)) === i);
 }
 
 export function parseKey(option: string, key: EncryptionKey): Buffer {

@@ -44,6 +44,26 @@ describe('the secret of one-time codes', () => {
     for (const one of instances) await expect(one.issue('reset', 'user:42')).rejects.toThrow('too many attempts');
   });
 
+  it.each([
+    [
+      'secret',
+      (codes: OneTimeCodesOptions, keys: (Buffer | string)[]) => stage.open({ codes: { ...codes, secret: keys } }),
+    ],
+    [
+      'encryption',
+      (codes: OneTimeCodesOptions, keys: (Buffer | string)[]) => stage.open({ codes }, { encryption: { keys } }),
+    ],
+  ])('counts once if it stands in `%s` twice', async (_, open) => {
+    const options = { namespace: stage.namespace(), budget: { issues: 3, wrong: 3 } };
+    const codes = (await open(options, [a, b, a.toString('hex')])).get(OneTimeCodes);
+    for (let i = 0; i < 3; i++) await codes.issue('login', 'user:42');
+    await expect(codes.issue('login', 'user:42')).rejects.toThrow('too many attempts');
+    await codes.issue('login', 'user:7');
+    for (const attemptsLeft of [2, 1, 0]) {
+      expect(await codes.redeem('login', 'user:7', 'wrong')).toEqual({ outcome: 'wrong', attemptsLeft });
+    }
+  });
+
   it('makes codes of another secret, or of another namespace, none', async () => {
     const namespace = stage.namespace();
     const code = await (await stage.codes({ namespace })).issue('login', 'user:42');

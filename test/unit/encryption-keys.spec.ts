@@ -19,6 +19,13 @@ describe('encryption keys', () => {
     }
   });
 
+  it('count once if they are given twice: the names of keys are then clear', async () => {
+    const keys = [key, key.toString('hex')];
+    const store = await shelf.open({ encryption: { keys }, hashKeys: true });
+    await store.put('key', 1);
+    expect(await store.get('key')).toBe(1);
+  });
+
   const bad: [string, unknown][] = [
     ['31 bytes', key.subarray(1)],
     ['33 bytes', Buffer.concat([key, Buffer.of(1)])],
