@@ -44,6 +44,32 @@ describe('an index with very many members whose records are gone', () => {
     }
   }
 
+  /** What the scripts of calls under the tag cost, with so many dead members in its index. */
+  async function timesOf(score: number | string, members: number): Promise<number[]> {
+    await server.cli('FLUSHALL');
+    await fill(score, members);
+    let listed: string[] = [];
+    const times = await scriptTimesDuring(server, async () => {
+      for (let i = 0; i < 50; i++) await store.put('live', 1, { tags: [TAG] });
+      for (let i = 0; i < 50; i++) await store.touch('live');
+      await store.put('limited', 1, { tags: [TAG], limit: { tag: TAG, records: 2 } }); // walks: others may be alive
+      listed = await store.keys({ tag: TAG });
+    });
+    expect(listed).toEqual(['limited', 'live']);
+    const isOverdue = Number(score) < Date.now(); // those are trimmed by later commands, bit by bit
+    expect(Number(await server.cli('ZCARD', INDEX))).toBeLessThan(isOverdue ? members : 3);
+    const commands = await commandsDuring(server, () => store.keys({ tag: TAG }));
+    expect(Object.values(commands).reduce((sum, calls) => sum + calls, 0)).toBeLessThan(20);
+    let deleted = 0;
+    const removal = await scriptTimesDuring(server, async () => {
+      deleted = await store.deleteByTag(TAG);
+      await store.clear();
+    });
+    expect(deleted).toBe(2);
+    expect(times.length + removal.length).toBeGreaterThan(250);
+    return [...times, ...removal];
+  }
+
   it.each([
     ['that would have stayed for ever', '+inf', DEAD],
     ['that would have stayed for a while', Date.now() + 10 * HOUR, DEAD],
@@ -51,34 +77,16 @@ describe('an index with very many members whose records are gone', () => {
   ])(
     '%s: no command keeps Redis from others, and after one walk the cost is that of the live records',
     async (what, score, members) => {
-      await fill(score, members);
-      let listed: string[] = [];
-      const times = await scriptTimesDuring(server, async () => {
-        for (let i = 0; i < 50; i++) await store.put('live', 1, { tags: [TAG] });
-        for (let i = 0; i < 50; i++) await store.touch('live');
-        await store.put('limited', 1, { tags: [TAG], limit: { tag: TAG, records: 2 } }); // walks: others may be alive
-        listed = await store.keys({ tag: TAG });
-      });
-      expect(listed).toEqual(['limited', 'live']);
-      const isOverdue = what === 'whose moment has passed'; // those are trimmed by later commands, bit by bit
-      expect(Number(await server.cli('ZCARD', INDEX))).toBeLessThan(isOverdue ? OVERDUE : 3);
-      const commands = await commandsDuring(server, () => store.keys({ tag: TAG }));
-      expect(Object.values(commands).reduce((sum, calls) => sum + calls, 0)).toBeLessThan(20);
-      let deleted = 0;
-      const removal = await scriptTimesDuring(server, async () => {
-        deleted = await store.deleteByTag(TAG);
-        await store.clear();
-      });
-      expect(deleted).toBe(2);
-      times.push(...removal);
-      const [longest = 0, next = 0] = times.toSorted((one, other) => other - one);
-      reportFault(`${members} dead members ${what}`, { scripts: times.length, longest });
-      expect(times.length).toBeGreaterThan(250);
-      // Redis' own upkeep, ten times a second, falls into one of them now and then. Without bounds one alone would take 70 ms.
-      expect(next).toBeLessThan(LONGEST);
-      expect(longest).toBeLessThan(5 * LONGEST);
+      let longest = Infinity;
+      // What a script costs, it costs in every run. In one of 100,000 an interrupt is charged to the thread, of up to 10 ms.
+      for (let run = 0; run < 3 && longest >= LONGEST; run++) {
+        const times = await timesOf(score, members);
+        longest = Math.max(...times);
+        reportFault(`${members} dead members ${what}`, { scripts: times.length, longest });
+      }
+      expect(longest).toBeLessThan(LONGEST);
     },
-    120_000,
+    300_000,
   );
 
   it('becomes smaller with every write once the moment of its members has passed', async () => {
