@@ -29,7 +29,11 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
    * put: defaults, transforms and the removal of unknown properties happen on reading, each time.
    */
   schema?: Schema;
-  /** A record that is corrupt or fails the schema: `throw` (default) a CacheCorruptError, or log a warning and call it a `miss`. */
+  /**
+   * A record that is corrupt or fails the schema, such as one that is sealed with a key that is not known here: `throw` (default) a
+   * CacheCorruptError, or log a warning and call it a `miss`. As one that is absent it gives way to `putIfAbsent`, `getOrPut` and `move`;
+   * `has`, `ttl`, `keys` and `count` say what Redis holds, and deletions find it.
+   */
   onCorrupt?: 'throw' | 'miss';
   /** `true`: a successful `get` gives a record its full ttl again. Needs a `ttl`. */
   sliding?: boolean;

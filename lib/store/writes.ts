@@ -122,11 +122,8 @@ export class Writes {
   async writeIfAbsent(ready: Draft, deadline: number, isWanted: () => boolean = () => true): Promise<boolean> {
     const draft = await this.renew(ready);
     const { id, header, bytes } = draft;
-    const isWritten = await this.indexed(
-      draft,
-      deadline,
-      async (expiry) => isWanted() && this.setIfAbsent(id, bytes, expiry, deadline),
-    );
+    const set = (expiry: Expiry) => this.setIfAbsent(id, bytes, expiry, deadline, isWanted);
+    const isWritten = await this.indexed(draft, deadline, set);
     if (!isWritten) await this.tags.leave([{ id, header }], deadline);
     return isWritten;
   }
@@ -166,10 +163,17 @@ export class Writes {
     }
   }
 
-  /** Sets the bytes of a record that the indexes cover already, if there is none. */
-  async setIfAbsent(id: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<boolean> {
+  /** Sets the bytes of a record that the indexes cover already, if there is none, and if it is wanted when it is sent. */
+  async setIfAbsent(
+    id: string,
+    bytes: Buffer,
+    expiry: Expiry,
+    deadline: number,
+    isWanted: () => boolean = () => true,
+  ): Promise<boolean> {
     const set = () => this.backend.setIfAbsent(this.naming.recordKey(id), bytes, expiry, deadline);
-    return (await set()) || ((await this.removeTooOld(id, deadline)) && (await set()));
+    if (!isWanted()) return false;
+    return (await set()) || ((await this.removeAbsent(id, deadline)) && isWanted() && (await set()));
   }
 
   /** Rejects if the tag of a limit has no room for the record. @throws CacheLimitError */
@@ -214,7 +218,22 @@ export class Writes {
     return withinAge(this.settings, header, header.ttl, this.backend.now());
   }
 
-  /** A record that is too old is absent, but Redis does not know that. */
+  /** What a read calls absent, and Redis does not: a record that is too old or, where that counts as absent, corrupt. */
+  private removeAbsent(id: string, deadline: number): Promise<boolean> {
+    return this.settings.onCorrupt === 'miss' ? this.removeUnreadable(id, deadline) : this.removeTooOld(id, deadline);
+  }
+
+  private async removeUnreadable(id: string, deadline: number): Promise<boolean> {
+    const recordKey = this.naming.recordKey(id);
+    const bytes = await this.backend.get(recordKey, deadline);
+    // A copy, since a serializer may give its bytes out as they are. A schema has to be done by the deadline: the indexes cover no longer.
+    const found = bytes && (await this.codec.decode(id, Buffer.from(bytes)));
+    if (!bytes || (found && !isTooOld(this.settings, found.header, this.backend.now()))) return false;
+    const isGone = await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline);
+    if (isGone) await this.tags.leaveTold([{ id, bytes }], deadline);
+    return isGone;
+  }
+
   private async removeTooOld(id: string, deadline: number): Promise<boolean> {
     const [found] = await this.tags.heads([id], deadline, () => undefined);
     if (!found || !isRecord(found) || !isTooOld(this.settings, found.header, this.backend.now())) return false;

@@ -5,6 +5,7 @@ import { describeSchemas } from './auth-schema-contract.js';
 import { describeSliding } from './auth-sliding-contract.js';
 import { describeTags } from './auth-tag-contract.js';
 import { describeCounters } from './counter-contract.js';
+import { describeMisses } from './miss-contract.js';
 import { describeMoves } from './move-contract.js';
 import { describePutOptions } from './put-options-contract.js';
 import { describeScopes } from './scope-contract.js';
@@ -25,6 +26,7 @@ export function describeWholeContract(name: string, open: () => Promise<Stage>):
       describeAuthOperations,
       describeLoads,
       describeSchemas,
+      describeMisses,
       describeSliding,
       describeTags,
       describeTagLimits,
