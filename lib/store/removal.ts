@@ -7,7 +7,7 @@ import { assertBoolean, assertOptions } from '../redis-cache.arguments.js';
 import type { KeyNaming, Kind } from './key-naming.js';
 import { assertTimeLeft } from './rewrite.js';
 import { Sweep } from './sweep.js';
-import { isRecord } from './tag-index.js';
+import { isOfAnotherType, isRecord } from './tag-index.js';
 import type { RecordHead, TagIndex } from './tag-index.js';
 import { checkScan } from './walks.js';
 import type { Walks } from './walks.js';
@@ -76,7 +76,9 @@ export class Removal {
     const note = (id: string, error: CacheCorruptError) => unreadable.set(id, error);
     const sweep = new Sweep();
     const indexed = () => sweep.pages((onGone) => this.tags.pages(tagId, this.deadline, note, onGone));
-    const walks = thorough ? [indexed(), this.inNamespace(tagId, note), indexed()] : [indexed()];
+    let isIndex = true;
+    const ifIndex = () => unlessOfAnotherType(indexed(), () => (isIndex = false));
+    const walks = thorough ? [ifIndex(), this.inNamespace(tagId, note), ifIndex()] : [indexed()];
     const deleted = await inTurn(inOrder(walks), async (page) => {
       const meant = await isMeant(page);
       const gone = await this.taggedPage(meant, tagId);
@@ -84,6 +86,8 @@ export class Removal {
       return gone.length;
     });
     const [first] = unreadable;
+    if (!isIndex)
+      throw new CacheCorruptError(`${deleted} records were deleted, but the index of the tag has another type`);
     if (!first) return deleted;
     const [id, { message }] = first;
     throw new CacheCorruptError(
@@ -164,6 +168,15 @@ export class Removal {
       const heads = await this.tags.heads(ids, this.deadline(), note);
       yield heads.filter(isRecord).filter(({ header }) => header.tags.includes(tagId));
     }
+  }
+}
+
+async function* unlessOfAnotherType<T>(walk: AsyncIterable<T>, note: () => void): AsyncIterable<T> {
+  try {
+    yield* walk;
+  } catch (error) {
+    if (!isOfAnotherType(error)) throw error;
+    note();
   }
 }
 

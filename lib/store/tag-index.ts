@@ -168,7 +168,7 @@ export class TagIndex {
     try {
       for await (const _ of this.walk(index, deadline, () => undefined)) void _;
     } catch (error) {
-      if (!(error instanceof CacheCommandError && error.reply === 'WRONGTYPE')) throw error;
+      if (!isOfAnotherType(error)) throw error;
     }
   }
 
@@ -246,6 +246,11 @@ export class TagIndex {
 /** @throws CacheCorruptError */
 export function recordHead(id: string, bytes: Buffer): RecordHead {
   return { id, header: decodeHeader(bytes), head: bytes.subarray(0, headLength(bytes)) };
+}
+
+/** Whether an error says that what lies under a Redis key is none of ours. */
+export function isOfAnotherType(error: unknown): error is CacheCommandError {
+  return error instanceof CacheCommandError && error.reply === 'WRONGTYPE';
 }
 
 export function isRecord(found: Found): found is RecordHead {

@@ -1,13 +1,14 @@
 import type { CacheBackend } from '../backend/cache-backend.js';
 import { KeysUnavailableError } from '../record/cipher.js';
 import type { Decoded, RecordCodec } from '../record/codec.js';
-import { CacheArgumentError, CacheCommandError, CacheCorruptError } from '../redis-cache.errors.js';
+import { CacheArgumentError, CacheCorruptError } from '../redis-cache.errors.js';
 import type { CacheRecord, ScanOptions, WalkOptions } from '../redis-cache.options.js';
 import { assertOptions } from '../redis-cache.arguments.js';
 import { isTooOld, withinAge } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';
 import { Parts } from './parts.js';
 import type { StoreSettings } from './store-settings.js';
+import { isOfAnotherType } from './tag-index.js';
 import type { TagIndex } from './tag-index.js';
 
 const SCAN_OPTIONS: readonly (keyof ScanOptions)[] = ['prefix', 'tag'];
@@ -174,7 +175,7 @@ export class Walks {
   /** One rule for all walks about what lies under the key of a record and is none, be it of another type. */
   private refuse(id: string, error: unknown, onCorrupt: OnCorrupt, key = this.naming.nameOf(id)): undefined {
     if (onCorrupt === 'skip' && error instanceof KeysUnavailableError) return undefined; // it cannot be read
-    const isForeign = error instanceof CacheCommandError && error.reply === 'WRONGTYPE';
+    const isForeign = isOfAnotherType(error);
     if (!isForeign && !(error instanceof CacheCorruptError)) throw error;
     if (onCorrupt === 'skip') return undefined;
     const message = isForeign ? 'the value under the key has another type than a record' : error.message;

@@ -253,6 +253,16 @@ describe('the index of a tag in Redis', () => {
     expect(await store.keys()).toEqual(['other', 'text']);
   });
 
+  it('that is none, but a value of another type, keeps a thorough deleteByTag from no record, which then rejects', async () => {
+    await store.putMany([['a', 1], ['b', 2]], { tags }); // prettier-ignore
+    await server.cli('SET', INDEX, 'x');
+    const error: unknown = await store.deleteByTag(TAG, { thorough: true }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(CacheCorruptError);
+    expect(error).toMatchObject({ message: '2 records were deleted, but the index of the tag has another type' });
+    expect(await store.keys()).toEqual([]);
+    expect(await server.cli('GET', INDEX)).toBe('x');
+  });
+
   it('lets sessions be revoked while Redis is out of memory', async () => {
     await store.put('key', 1, { tags });
     await server.cli('CONFIG', 'SET', 'maxmemory', 1);
