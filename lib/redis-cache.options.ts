@@ -17,10 +17,7 @@ export interface Serializer {
 
 /** How a store treats its records; `forRoot` takes these for the default store, `forFeature` for each of its own. */
 export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSchemaV1> {
-  /**
-   * How long a record lives if the writing call does not say. `null`: it never expires. Absent: the same, and a warning at boot asks
-   * whether that is meant.
-   */
+  /** How long a record lives if the writing call does not say. `null`: it never expires. Absent: the same, with a warning at boot. */
   ttl?: Duration | null;
   /** Default: MessagePack ({@link messagePackSerializer}), or what `forRoot` says. */
   serializer?: Serializer;
@@ -30,9 +27,8 @@ export interface CacheStoreBehavior<Schema extends StandardSchemaV1 = StandardSc
    */
   schema?: Schema;
   /**
-   * A record that is corrupt or fails the schema, such as one that is sealed with a key that is not known here: `throw` (default) a
-   * CacheCorruptError, or log a warning and call it a `miss`. As one that is absent it gives way to `putIfAbsent`, `getOrPut` and `move`;
-   * `has`, `ttl`, `keys` and `count` say what Redis holds, and deletions find it.
+   * A record that is corrupt, sealed with an unknown key, or fails the schema: `throw` (default) a CacheCorruptError, or log a warning
+   * and call it a `miss`, which also gives way to `putIfAbsent`, `getOrPut` and `move`. (`has`, `ttl`, `keys` and `count` still count it.)
    */
   onCorrupt?: 'throw' | 'miss';
   /** `true`: a successful `get` gives a record its full ttl again. Needs a `ttl`. */
@@ -254,7 +250,7 @@ export interface TagLimit {
 
 /** Options of `move`. */
 export interface MoveOptions<T, Input> {
-  /** Gives the value in the new place. It may run again, so it should only compute. Its time does not count. Default: the value stays. */
+  /** Gives the value in the new place. It should only compute: it runs again whenever the record was changed, by itself as well. Its time does not count. Default: the value stays. */
   change?: (current: T) => Replacement<T, Input>;
   /** How long the record lives from now on; `null`: for ever. Default: as long as it had left. */
   ttl?: Duration | null;
