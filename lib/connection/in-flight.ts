@@ -1,37 +1,8 @@
-import type { PendingCommand, RedisCommand, RedisReply } from '../ioredis/command.js';
+import type { PendingCommand } from '../ioredis/command.js';
 import { now, setImmediate, setTimeout, wallNow } from '../redis-cache.timers.js';
-import { toCacheError } from './failures.js';
 
 /** How often calls are looked for whose time is over, while there are any. In ms. */
 const LOOK_EVERY = 5;
-
-/** A command and the call that waits for its reply. */
-export class Exchange {
-  readonly reply: Promise<RedisReply>;
-  resolve!: (reply: RedisReply) => void;
-  reject!: (error: unknown) => void;
-  /** Its index among those in flight; -1: it is none of them. */
-  at = -1;
-  /** Once it is being sent, and since when. */
-  command: PendingCommand | undefined;
-  sentAt = Infinity;
-
-  constructor(
-    readonly words: RedisCommand,
-    readonly deadline: number,
-    readonly replySize?: () => number,
-  ) {
-    this.reply = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-  }
-
-  /** Redis gave no reply, and will give none. */
-  fail(error: unknown): void {
-    this.reject(toCacheError(error, this.command?.written ?? false, this.words));
-  }
-}
 
 /**
  * The calls that were handed to a link and have been neither answered nor given up, written or not. One timer looks after all of
@@ -39,7 +10,7 @@ export class Exchange {
  */
 export class InFlight {
   /** In no order. Not a Set, with which a `put` takes 1.2 times as much CPU (bench/micro.mjs), and whose outgrown tables keep what was in them. */
-  readonly #entries: Exchange[] = [];
+  readonly #commands: PendingCommand[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** When this process last ran while calls were in flight, by the wall clock, which goes on while the machine sleeps. */
   #ranAt = 0;
@@ -49,16 +20,16 @@ export class InFlight {
    * and `ran`, how long ago the one before was: much longer than {@link LOOK_EVERY} if the process was suspended meanwhile.
    */
   constructor(
-    private readonly onExpired: (entry: Exchange) => void,
+    private readonly onExpired: (command: PendingCommand) => void,
     private readonly onRun: (before: number) => void,
   ) {}
 
   get isEmpty(): boolean {
-    return this.#entries.length === 0;
+    return this.#commands.length === 0;
   }
 
-  add(entry: Exchange): void {
-    entry.at = this.#entries.push(entry) - 1;
+  add(command: PendingCommand): void {
+    command.at = this.#commands.push(command) - 1;
     if (this.#timer !== undefined) return;
     this.#ranAt = wallNow();
     this.#timer = this.#lookLater();
@@ -71,28 +42,28 @@ export class InFlight {
     if (this.#timer !== undefined) this.onRun(before);
   }
 
-  has(entry: Exchange): boolean {
-    return entry.at >= 0;
+  has(command: PendingCommand): boolean {
+    return command.at >= 0;
   }
 
   /** Whether it was still in flight. */
-  remove(entry: Exchange): boolean {
-    const { at } = entry;
+  remove(command: PendingCommand): boolean {
+    const { at } = command;
     if (at < 0) return false;
-    entry.at = -1;
-    const last = this.#entries.pop();
-    if (last && last !== entry) {
-      this.#entries[at] = last;
+    command.at = -1;
+    const last = this.#commands.pop();
+    if (last && last !== command) {
+      this.#commands[at] = last;
       last.at = at;
     }
     return true;
   }
 
   /** Empties the table. */
-  removeAll(): readonly Exchange[] {
-    const entries = this.#entries.splice(0);
-    for (const entry of entries) entry.at = -1;
-    return entries;
+  removeAll(): readonly PendingCommand[] {
+    const commands = this.#commands.splice(0);
+    for (const command of commands) command.at = -1;
+    return commands;
   }
 
   #lookLater(): NodeJS.Timeout {
@@ -101,8 +72,8 @@ export class InFlight {
       const moment = now();
       // Replies may have arrived while our event loop was busy: let them be read before giving the verdict.
       setImmediate(() => {
-        const expired = this.#entries.filter(({ deadline }) => deadline <= moment);
-        for (const entry of expired) if (this.remove(entry)) this.onExpired(entry);
+        const expired = this.#commands.filter(({ deadline }) => deadline <= moment);
+        for (const command of expired) if (this.remove(command)) this.onExpired(command);
         this.#timer = this.isEmpty ? undefined : this.#lookLater();
       });
       // What is waited for has a socket, which keeps the process up for as long as is needed.

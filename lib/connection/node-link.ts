@@ -2,12 +2,12 @@ import type { Redis } from 'ioredis';
 import type { Socket } from 'node:net';
 import { createClient } from '../ioredis/client-factory.js';
 import { PendingCommand } from '../ioredis/command.js';
-import type { RedisCommand, RedisReply } from '../ioredis/command.js';
+import type { RedisCommand, RedisReply, Settled } from '../ioredis/command.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
-import { describe, describeAt, failedAt, leadsToWrongServer } from './failures.js';
-import { Exchange, InFlight } from './in-flight.js';
+import { describe, describeAt, failedAt, leadsToWrongServer, replyCode, toCacheError } from './failures.js';
+import { InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
 import { nameOf } from './redis-url.js';
 import type { Place } from './redis-url.js';
@@ -47,7 +47,7 @@ export class NodeLink {
   readonly #client: Redis;
   readonly #settings: LinkSettings;
   readonly #inFlight = new InFlight(
-    (exchange) => this.#expire(exchange),
+    (command) => this.#expire(command),
     // Replies that came while the process was suspended tell of a time that is over.
     (before) =>
       before > Math.max(this.#settings.patience, SHORTEST_SLEEP) &&
@@ -55,7 +55,7 @@ export class NodeLink {
   );
   readonly #abort = new AbortController();
   /** What is written when the turn of the event loop is over, or when the window opens. */
-  readonly #queue: Exchange[] = [];
+  readonly #queue: PendingCommand[] = [];
   /** The bytes of the replies that Redis owes us and of their commands, those that nobody waits for any more included. */
   #owedFor = 0;
   #heardAt = now();
@@ -131,16 +131,16 @@ export class NodeLink {
    * @throws CacheCommandError, CacheUnavailableError
    */
   send(words: RedisCommand, deadline: number, replySize?: () => number): Promise<RedisReply> {
-    const exchange = new Exchange(words, deadline, replySize);
-    if (this.hasEnded) exchange.fail(this.#reason);
-    else if (this.#queue.length === LONGEST_QUEUE) exchange.reject(timedOut('not-sent', TOO_MANY));
+    const command = new PendingCommand(words, this.#settled, deadline, replySize);
+    if (this.hasEnded) command.giveUp(toCacheError(this.#reason, false, words));
+    else if (this.#queue.length === LONGEST_QUEUE) command.giveUp(timedOut('not-sent', TOO_MANY));
     else {
-      this.#inFlight.add(exchange);
-      const waiting = this.#queue.push(exchange);
+      this.#inFlight.add(command);
+      const waiting = this.#queue.push(command);
       if (waiting === PACKET || words.length > PACKET) this.#flush();
       else if (waiting === 1) nextTick(this.#flush);
     }
-    return exchange.reply;
+    return command.promise;
   }
 
   /** Whether it has been silent for so long that it may have died unnoticed: the process was suspended, a router forgot us. */
@@ -216,51 +216,47 @@ export class NodeLink {
     const { stream } = this.#client;
     if (this.#queue.length > 1) stream.cork();
     while (this.#owedFor < WINDOW) {
-      const exchange = this.#queue.shift();
-      if (!exchange) break;
-      if (!this.#inFlight.has(exchange)) continue; // its time was over while it waited
-      if (moment >= exchange.deadline) {
-        this.#inFlight.remove(exchange);
-        exchange.reject(timedOut('not-sent'));
+      const command = this.#queue.shift();
+      if (!command) break;
+      if (!this.#inFlight.has(command)) continue; // its time was over while it waited
+      if (moment >= command.deadline) {
+        this.#inFlight.remove(command);
+        command.giveUp(timedOut('not-sent'));
         continue;
       }
-      const command = new PendingCommand(exchange.words);
-      exchange.command = command;
-      exchange.sentAt = moment;
+      command.sentAt = moment;
       this.#client.sendCommand(command);
-      this.#owe(exchange, command);
+      if (!command.written) continue; // and settled
+      command.owed = command.size + (command.replySize?.() ?? 0);
+      this.#owedFor += command.owed;
     }
     stream.uncork();
   };
 
-  /** Redis owes the reply to a command that was just written. */
-  #owe(exchange: Exchange, { size: written, promise }: PendingCommand): void {
-    const size = written + (exchange.replySize?.() ?? 0);
-    this.#owedFor += size;
-    const settle = () => {
-      const isFull = this.#owedFor >= WINDOW;
-      this.#owedFor -= size;
-      if (isFull && this.#owedFor < WINDOW) nextTick(this.#flush);
-      return this.#inFlight.remove(exchange);
-    };
-    promise.then(
-      (reply: RedisReply) => {
-        if (settle()) exchange.resolve(reply);
-      },
-      (error: unknown) => {
-        if (settle()) exchange.fail(error);
-        const isEnding = this.#reason !== undefined;
-        if (isEnding || !leadsToWrongServer(error) || now() - this.#bornAt <= SHORTEST_LIFE) return;
-        // In good order: what else was sent may still be answered.
-        this.#reason = describe(error, exchange.words);
-        this.#client.disconnect();
-      },
-    );
-  }
+  /** Redis has answered, or never will. */
+  readonly #settled: Settled = (command, error) => {
+    const isFull = this.#owedFor >= WINDOW;
+    this.#owedFor -= command.owed;
+    if (isFull && this.#owedFor < WINDOW) nextTick(this.#flush);
+    if (error !== undefined && command.written && replyCode(error) === undefined) {
+      // The connection is lost, and with it all that is in flight.
+      this.#reason ??= error;
+      this.#end();
+    }
+    this.#inFlight.remove(command);
+    if (error === undefined) return undefined;
+    const isEnding = this.#reason !== undefined;
+    if (!isEnding && leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
+      // In good order: what else was sent may still be answered.
+      this.#reason = describe(error, command.words);
+      this.#client.disconnect();
+    }
+    return toCacheError(error, command.written, command.words);
+  };
 
   /** A call got no reply in time. If all has been silent for long, there is no sense in waiting further. */
-  #expire({ reject, command, sentAt }: Exchange): void {
-    reject(timedOut(command?.written ? 'unknown' : 'not-sent'));
+  #expire({ giveUp, written, sentAt }: PendingCommand): void {
+    giveUp(timedOut(written ? 'unknown' : 'not-sent'));
     const silence = now() - Math.max(this.#heardAt, sentAt);
     if (silence <= this.#settings.patience / 3) return;
     const reason = new Error(`Redis sent nothing for ${Math.round(silence)} ms`);
@@ -275,9 +271,9 @@ export class NodeLink {
     this.#abort.abort();
     this.#reason ??= new Error('the connection was closed');
     this.#queue.length = 0;
-    for (const exchange of this.#inFlight.removeAll())
-      if (exchange.deadline <= now()) this.#expire(exchange);
-      else exchange.fail(this.#reason);
+    for (const command of this.#inFlight.removeAll())
+      if (command.deadline <= now()) this.#expire(command);
+      else command.giveUp(toCacheError(this.#reason, command.written, command.words));
     this.#resolveEnded(describeAt(nameOf(this.place), this.#reason));
   }
 

@@ -13,23 +13,57 @@ export type RedisReply = Buffer | number | null | readonly RedisReply[];
 /** At least as much as the length and the ends of lines around a word take, the number of words included. In bytes. */
 const WORD_OVERHEAD = 32;
 
+/** Told of a command that ioredis is done with: it was answered, or `error` says why not. Gives what its caller is told of that. */
+export type Settled = (command: PendingCommand, error?: unknown) => unknown;
+
 /**
- * A command whose words only {@link toWritable} knows: keys, values and passwords never stand in `args`, where tracing channels,
- * instrumentation of ioredis and errors would show them. It knows whether it was written, which decides between the outcomes
- * `not-sent` and `unknown`.
+ * A command on its way, and the promise of its reply. Its words are known to {@link toWritable} alone: keys, values and passwords never
+ * stand in `args`, where tracing channels, instrumentation of ioredis and errors would show them. It knows whether it was written,
+ * which decides between the outcomes `not-sent` and `unknown`.
  */
 export class PendingCommand extends Command {
+  declare readonly promise: Promise<RedisReply>;
   written = false;
   /** Its length once it was written, in bytes; of a command without Buffers in characters. */
   size = 0;
+  /** Rejects the promise. A reply that comes later is nobody's. */
+  readonly giveUp: (error: unknown) => void;
+  /** See `InFlight`. */
+  at = -1;
+  /** Since when it is on its way, by `now()`. */
+  sentAt = Infinity;
+  /** So many bytes are on their way until ioredis is done with it. */
+  owed = 0;
 
   readonly #words: RedisCommand;
 
-  constructor(words: RedisCommand) {
+  /**
+   * @param deadline - the moment of `now()` by which the promise settles
+   * @param replySize - how many bytes the reply is expected to have, asked once it was written; absent: a few
+   */
+  constructor(
+    words: RedisCommand,
+    settled: Settled = (_, error) => error,
+    readonly deadline = Infinity,
+    readonly replySize?: () => number,
+  ) {
     super(words[0], [], { replyEncoding: null });
     this.#words = words;
     // ioredis would answer with a promise of its own, whose rejection nobody handles.
     this.isTraced = true;
+    const { resolve, reject } = this;
+    this.giveUp = reject as (error: unknown) => void;
+    // Told at once, and not by a promise more for each command.
+    this.resolve = (reply: RedisReply) => {
+      settled(this);
+      resolve(reply);
+    };
+    this.reject = (error) => this.giveUp(settled(this, error));
+  }
+
+  /** What no enumeration of its properties shows. */
+  get words(): RedisCommand {
+    return this.#words;
   }
 
   /** Called by ioredis at the moment of writing. */
