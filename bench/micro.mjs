@@ -89,39 +89,50 @@ const STRINGS = {
   plain: 'export function quickenStrings() {}',
 };
 
-const SWAP_REMOVE = {
+/** A Set, and the rest as it is. */
+const ARRAY = {
   file: 'connection/in-flight.js',
   code: /export class InFlight[\s\S]*/,
   plain: `export class InFlight {
-    #entries = new Set();
+    #commands = new Set();
     #timer;
-    constructor(onExpired) {
+    #ranAt = 0;
+    constructor(onExpired, onRun) {
         this.onExpired = onExpired;
+        this.onRun = onRun;
     }
     get isEmpty() {
-        return this.#entries.size === 0;
+        return this.#commands.size === 0;
     }
-    add(entry) {
-        this.#entries.add(entry);
-        this.#timer ??= this.#lookLater();
+    add(command) {
+        this.#commands.add(command);
+        if (this.#timer !== undefined) return;
+        this.#ranAt = wallNow();
+        this.#timer = this.#lookLater();
     }
-    has(entry) {
-        return this.#entries.has(entry);
+    ran() {
+        const before = wallNow() - this.#ranAt;
+        this.#ranAt += before;
+        if (this.#timer !== undefined) this.onRun(before);
     }
-    remove(entry) {
-        return this.#entries.delete(entry);
+    has(command) {
+        return this.#commands.has(command);
+    }
+    remove(command) {
+        return this.#commands.delete(command);
     }
     removeAll() {
-        const entries = [...this.#entries];
-        this.#entries.clear();
-        return entries;
+        const commands = [...this.#commands];
+        this.#commands.clear();
+        return commands;
     }
     #lookLater() {
         return setTimeout(() => {
+            this.ran();
             const moment = now();
             setImmediate(() => {
-                const expired = [...this.#entries].filter(({ deadline }) => deadline <= moment);
-                for (const entry of expired) if (this.remove(entry)) this.onExpired(entry);
+                const expired = [...this.#commands].filter(({ deadline }) => deadline <= moment);
+                for (const command of expired) if (this.remove(command)) this.onExpired(command);
                 this.#timer = this.isEmpty ? undefined : this.#lookLater();
             });
         }, LOOK_EVERY).unref();
@@ -129,8 +140,17 @@ const SWAP_REMOVE = {
 }\n`,
 };
 
+const WRITES = {
+  file: 'backend/write-batcher.js',
+  code: /    set\(key, bytes, expiry, deadline\) \{[\s\S]*?\n    \}\n/,
+  plain: `    set(key, bytes, expiry, deadline) {
+        return this.setAlone(key, bytes, expiry, deadline);
+    }\n`,
+};
+
 const TRICKS = {
-  'calls in flight in an array and not in a Set (connection/in-flight.ts)': { ...SWAP_REMOVE, round: 'puts' },
+  'commands in flight in an array and not in a Set (connection/in-flight.ts)': { ...ARRAY, round: 'tagged' },
+  'writes that share a command (backend/write-batcher.ts)': { ...WRITES, round: 'putters' },
   'absent keys that are asked for at once, by one caller (backend/absent-keys.ts)': { ...ABSENT, round: 'absent' },
   'absent keys that are asked for at once, by many callers (backend/absent-keys.ts)': { ...ABSENT, round: 'allAbsent' },
   'writes with libsodium, not node:crypto (record/aead.ts)': { ...AEAD, round: 'sealed' },
@@ -213,9 +233,9 @@ async function work(build, url) {
   await store.putMany(values);
   await sealed.putMany(values);
   const hundred = (call) => Promise.all(Array.from({ length: 100 }, (_, i) => call(...values[i])));
-  const together = (callers) => {
+  const together = (callers, call = (key) => store.get(key)) => {
     const caller = async (first) => {
-      for (let i = first; i < 4096; i += callers) await store.get(values[i % 1000][0]);
+      for (let i = first; i < 4096; i += callers) await call(...values[i % 1000]);
     };
     return Promise.all(Array.from({ length: callers }, (_, i) => caller(i)));
   };
@@ -225,6 +245,8 @@ async function work(build, url) {
     },
     callers: () => together(64),
     crowd: () => together(512),
+    putters: () => together(64, (key, value) => store.put(key, value)),
+    tagged: () => together(64, (key, value) => store.put(key, value, { tags: [value.email] })),
     puts: async () => {
       for (let i = 0; i < 20; i++) await hundred((key, value) => store.put(key, value));
     },

@@ -55,7 +55,7 @@ export interface CacheCallMessage extends CacheConnectionSource {
   misses: number;
   /** How many commands were sent again, those included that the call shared with others. */
   retries: number;
-  /** Of a read that shared a command with others: the number of keys. 0: it had its own. */
+  /** Of a read, or of a write without tags, that could share a command with others: the number of keys of that. 0: of any other call. */
   batchSize: number;
   /** Absent: the call resolved. */
   failure?: CacheCallFailure;

@@ -9,7 +9,7 @@ const MOST_KEYS = 256;
 const FEWEST_KEYS = 32;
 
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
-const SAME_DEADLINE = 5;
+export const SAME_DEADLINE = 5;
 
 class Reader<T> {
   readonly found: Promise<T>;

@@ -44,6 +44,19 @@ redis.call(ARGV[3], KEYS[1], unpack(ARGV, 4))
 return 1
 `);
 
+/**
+ * KEYS: records. ARGV: for each of them its bytes, an option of SET or '', the value of that. → how many were written, in their order:
+ * all, or those before the first that was refused.
+ */
+export const SET_ALL = script(`
+for i, key in ipairs(KEYS) do
+  local bytes, option, value = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+  local reply = option == '' and redis.pcall('SET', key, bytes) or redis.pcall('SET', key, bytes, option, value)
+  if reply.err then return i - 1 end
+end
+return #KEYS
+`);
+
 /** KEYS: record. ARGV: bytes, arguments of SET. → the head of the tagged record that was overwritten, or nil. */
 export const SWAP = script(`
 ${TAGGED_HEAD}

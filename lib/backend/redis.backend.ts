@@ -13,6 +13,7 @@ import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
 import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, READ_WITH_TTL, SWAP, TAKE } from './redis-scripts.js';
+import { WriteBatcher } from './write-batcher.js';
 import { chunks, together } from './writes-in-parts.js';
 
 /** Redis' own limit (proto-max-bulk-len). */
@@ -33,6 +34,7 @@ export class RedisBackend implements CacheBackend {
   private readonly reads: RedisReads;
   private readonly sizes: RecordSizes;
   private readonly caller: RedisCaller;
+  private readonly writes: WriteBatcher;
   private readonly indexes: RedisIndexes;
 
   constructor(
@@ -44,6 +46,7 @@ export class RedisBackend implements CacheBackend {
     this.get = new ReadBatcher(this.reads.fetch, copyOf).get;
     this.getToKeep = new ReadBatcher(this.reads.fetchToKeep, (found) => ({ ...found, bytes: copyOf(found.bytes) })).get;
     this.caller = new RedisCaller(connection);
+    this.writes = new WriteBatcher(this.caller, !connection.isCluster);
     this.indexes = new RedisIndexes(connection, this.caller);
   }
 
@@ -65,7 +68,7 @@ export class RedisBackend implements CacheBackend {
 
   set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown> {
     this.sizes.see(key, bytes.length);
-    return this.caller.write(['set', key, bytes, ...expiryArguments(expiry)], [key], deadline);
+    return this.writes.set(key, bytes, expiryArguments(expiry), deadline);
   }
 
   async swap(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<Buffer | undefined> {

@@ -9,7 +9,7 @@ const LOOK_EVERY = 5;
  * them: one for each would be a good part of what a command costs.
  */
 export class InFlight {
-  /** In no order. Not a Set, with which a `put` takes 1.2 times as much CPU (bench/micro.mjs), and whose outgrown tables keep what was in them. */
+  /** In no order. Not a Set, with which a `put` with a tag takes 1.2 times as much CPU (bench/micro.mjs), and whose outgrown tables keep what was in them. */
   readonly #commands: PendingCommand[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** When this process last ran while calls were in flight, by the wall clock, which goes on while the machine sleeps. */

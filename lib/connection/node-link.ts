@@ -227,8 +227,8 @@ export class NodeLink {
       command.sentAt = moment;
       this.#client.sendCommand(command);
       if (!command.written) continue; // and settled
-      command.owed = command.size + (command.replySize?.() ?? 0);
-      this.#owedFor += command.owed;
+      command.size += command.replySize?.() ?? 0;
+      this.#owedFor += command.size;
     }
     stream.uncork();
   };
@@ -236,7 +236,7 @@ export class NodeLink {
   /** Redis has answered, or never will. */
   readonly #settled: Settled = (command, error) => {
     const isFull = this.#owedFor >= WINDOW;
-    this.#owedFor -= command.owed;
+    this.#owedFor -= command.size;
     if (isFull && this.#owedFor < WINDOW) nextTick(this.#flush);
     if (error !== undefined && command.written && replyCode(error) === undefined) {
       // The connection is lost, and with it all that is in flight.

@@ -24,16 +24,14 @@ export type Settled = (command: PendingCommand, error?: unknown) => unknown;
 export class PendingCommand extends Command {
   declare readonly promise: Promise<RedisReply>;
   written = false;
-  /** Its length once it was written, in bytes; of a command without Buffers in characters. */
-  size = 0;
   /** Rejects the promise. A reply that comes later is nobody's. */
   readonly giveUp: (error: unknown) => void;
   /** See `InFlight`. */
   at = -1;
   /** Since when it is on its way, by `now()`. */
   sentAt = Infinity;
-  /** So many bytes are on their way until ioredis is done with it. */
-  owed = 0;
+  /** So many bytes are on their way for it, once it was written: its own (of a command without Buffers, characters) and those of its reply. */
+  size = 0;
 
   readonly #words: RedisCommand;
 

@@ -168,4 +168,12 @@ describe('reads of one turn of the event loop on a Cluster', () => {
       await expect(store.get('set')).rejects.toMatchObject({ reply: 'WRONGTYPE' });
     }
   });
+
+  it('and writes are a command each, since keys of a command must be of one slot', async () => {
+    await app.store.putMany(numbered(50).map((key) => [key, 1]));
+    expect(await app.store.getMany(numbered(50))).toEqual(numbered(50).map(() => 1));
+    for (const node of cluster.nodes) {
+      expect(String(await node.cli('INFO', 'commandstats'))).not.toMatch(/evalsha|mget/);
+    }
+  });
 });

@@ -110,6 +110,14 @@ describe('the channels of node:diagnostics_channel', () => {
     await store.get('a');
     const sizes = listener.calls.map(({ batchSize }) => batchSize);
     expect(sizes).toEqual([3, 3, 3, 3, expect.any(Number), 1]);
+    listener.events.length = 0;
+    await store.putMany([
+      ['a', 1],
+      ['b', 2],
+    ]);
+    await store.put('a', 1);
+    await store.put('a', 1, { tags: ['tag'] });
+    expect(listener.calls.map(({ batchSize }) => batchSize)).toEqual([2, 1, 0]);
   });
 
   it('tell why a call failed, and not the error itself', async () => {

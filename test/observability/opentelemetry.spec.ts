@@ -78,8 +78,10 @@ describe('OpenTelemetry', () => {
       expect(requests.get(call.parentSpanContext?.spanId ?? '')?.spanContext().traceId).toBe(
         call.spanContext().traceId,
       );
-      expect(call.attributes['db.operation.batch.size']).toBeGreaterThan(1);
     }
+    // Not all of them: on a busy machine some begin too late to share the command of the others.
+    const sizes = calls.map(({ attributes }) => Number(attributes['db.operation.batch.size'] ?? 1));
+    expect(Math.max(...sizes)).toBeGreaterThan(1);
   });
 
   it('counts seconds, hits and misses, and no call as waiting once all have settled', async () => {
