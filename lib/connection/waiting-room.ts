@@ -1,6 +1,6 @@
 import { clearTimeout, setTimeout } from '../redis-cache.timers.js';
 
-/** As many calls as may wait for a connection at once: beyond it a call fails at once, so that memory stays flat. */
+/** As many commands as may wait for a connection at once: beyond it a call fails at once, so that memory stays flat. */
 const CAPACITY = 10_000;
 
 /**

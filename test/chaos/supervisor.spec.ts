@@ -93,14 +93,14 @@ describe('The supervisor', () => {
     await eventually(() => app.connection.ping());
   });
 
-  it('lets 10,000 calls wait for a connection, and refuses the next ones at once', async () => {
+  it('lets 10,000 commands wait for a connection, and refuses the next ones at once', async () => {
     const port = await freePort();
     const url = `redis://127.0.0.1:${port}`;
     const app = await start({ url, startup: 'background', timeout: '20s', startupTimeout: '20s' });
-    const waiting = Array.from({ length: 10_000 }, (_, i) => app.store.put(`key ${i}`, i));
+    const waiting = Array.from({ length: 10_000 }, (_, i) => app.store.putIfAbsent(`key ${i}`, i));
     const settled = Promise.allSettled(waiting);
     await eventually(async () => {
-      const reason = await reasonOf(app.store.put('one too many', 1));
+      const reason = await reasonOf(app.store.putIfAbsent('one too many', 1));
       expect(reason).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
     });
     await serve({ port });
