@@ -269,7 +269,7 @@ export class NodeLink {
     this.hasEnded = true;
     clearInterval(this.#heartbeat);
     this.#abort.abort();
-    this.#reason ??= new Error('the connection was closed');
+    this.#reason ??= new Error('Connection is closed.'); // as ioredis says it
     this.#queue.length = 0;
     for (const command of this.#inFlight.removeAll())
       if (command.deadline <= now()) this.#expire(command);

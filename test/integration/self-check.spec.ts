@@ -114,7 +114,7 @@ describe('At boot the module warns', () => {
           await module.close();
         }
         expect(front.asked).toBe(1);
-        expect(warnings).toEqual([expect.stringMatching(/^Redis is down: .*the connection was closed/)]);
+        expect(warnings).toEqual([expect.stringMatching(/^Redis is down: .*Connection is closed/)]);
       } finally {
         await front.stop();
       }
