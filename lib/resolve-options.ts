@@ -2,7 +2,8 @@ import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { describeClient } from './client-description.js';
 import type { ConnectionOptions } from './connection/settings.js';
-import { parseRedisUrl } from './connection/redis-url.js';
+import { nameOf, parseRedisUrl } from './connection/redis-url.js';
+import type { RedisAddress } from './connection/redis-url.js';
 import { durationProblem, toMilliseconds } from './redis-cache.duration.js';
 import { CacheConfigError } from './redis-cache.errors.js';
 import type {
@@ -87,7 +88,9 @@ function resolveTarget(options: RedisCacheModuleOptions): Pick<ConnectionOptions
   if (client !== undefined) {
     ensure(options.url === undefined, 'client', 'cannot be combined with "url"');
     ensure(options.redis === undefined, 'client', 'cannot be combined with "redis": give a client with these options');
-    return describeClient(client);
+    const described = describeClient(client);
+    assertVotes(described.address, 'client');
+    return described;
   }
   ensure(
     !('url' in options) || options.url !== undefined,
@@ -97,9 +100,17 @@ function resolveTarget(options: RedisCacheModuleOptions): Pick<ConnectionOptions
   ensure(typeof url === 'string', 'url', `must be a string, not ${typeof url}`);
   ensure(isObject(redis), 'redis', 'must be an object of options of ioredis');
   const address = parseRedisUrl(url);
+  assertVotes(address, 'url');
   const checked = checkRedisOptions(redis);
   ensure(address.kind !== 'cluster' || !checked.db, 'redis.db', 'must be 0: a Redis Cluster has no other database');
   return { address: { ...address, db: checked.db ?? address.db }, redis: checked };
+}
+
+/** Most sentinels decide who the master is: each must have one vote. @throws CacheConfigError */
+function assertVotes({ kind, endpoints }: RedisAddress, option: string): void {
+  const names = new Set(endpoints.map((endpoint) => nameOf(endpoint).toLowerCase()));
+  const isOnce = kind !== 'sentinel' || names.size === endpoints.length;
+  ensure(isOnce, option, 'names a sentinel twice, which would then vote twice: name each of them once');
 }
 
 /** The settings of the default store. @throws CacheConfigError */

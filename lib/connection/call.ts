@@ -27,12 +27,7 @@ export const BLIP = 1 / 4;
  * Whether a call that failed may be sent again: nobody carried it out, and its interruption is a short one so far, or repeating it
  * is harmless and it is the first time.
  */
-export function mayRepeat(
-  error: unknown,
-  { deadline, repeatable }: Call,
-  timeout: number,
-  repeated: boolean,
-): error is CacheCommandError | CacheUnavailableError {
+export function mayRepeat(error: unknown, { deadline, repeatable }: Call, timeout: number, repeated: boolean): boolean {
   if (now() + SHORTEST_PAUSE >= deadline) return false;
   const isShort = now() < deadline - timeout + timeout * BLIP;
   // A master that was demoted: the next link leads to its successor.

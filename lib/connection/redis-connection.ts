@@ -270,7 +270,7 @@ export class RedisConnection {
   #unavailable(cause = this.failure): CacheUnavailableError {
     const [reason, message] =
       this.status === 'closed' || this.#closing
-        ? (['closed', `the connection to ${this.#label} was closed by this application`] as const)
+        ? (['closed', `this application closed the connection to ${this.#label}`] as const)
         : (['disconnected', `there is no connection to ${this.#label}`] as const);
     return new CacheUnavailableError(reason, 'not-sent', message, { cause });
   }

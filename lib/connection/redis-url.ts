@@ -77,24 +77,25 @@ export function parseRedisUrl(url: string): RedisAddress {
   const names = hosts.split(',');
   if (names.length > 1 && names.includes('')) throw invalid('has a comma without a host beside it');
   const endpoints = names.map((host) => parseEndpoint(host, scheme.defaultPort));
-  if (scheme.kind === 'standalone' && endpoints.length > 1) {
+  if (scheme.kind === 'standalone' && endpoints.length > 1)
     throw invalid('names several hosts: use redis-sentinel:// or redis-cluster://');
-  }
-  return { db: 0, ...address, ...parsePath(path, scheme.kind), endpoints };
+  const said = parsePath(path, scheme.kind);
+  const { db = said.db ?? 0 } = address;
+  if (db !== (said.db ?? db)) throw invalid(`says database ${said.db} in its path, and "?db=${db}": remove one`);
+  if (scheme.kind === 'cluster' && db > 0) throw invalid('a Redis Cluster has database 0 only');
+  return { ...address, ...said, db, endpoints };
 }
 
 /** The user name of `user:password@`; `:password@` is the default user. */
 function parseLogin(login: string): Pick<RedisAddress, 'username' | 'password'> {
-  if (!login) return {};
-  const colon = login.indexOf(':');
-  const username = decode(colon < 0 ? login : login.slice(0, colon));
-  const password = colon < 0 ? '' : decode(login.slice(colon + 1));
+  const [, username, password] = /^([^:]*):?(.*)$/s.exec(login)?.map(decode) ?? [];
   return { ...(username && { username }), ...(password && { password }) };
 }
 
 function parseQuery(search: string): { db?: number; family?: number } {
   const found: { db?: number; family?: number } = {};
   for (const [key, value] of new URLSearchParams(search)) {
+    if (Object.hasOwn(found, key)) throw invalid(`gives "${key}" twice`);
     if (key === 'db') found.db = parseDb(value);
     else if (key === 'family' && /^[046]$/.test(value)) found.family = Number(value);
     else throw invalid('has a query parameter other than db=N and family=4|6; use the "redis" option for the rest');
@@ -117,7 +118,6 @@ function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; mas
   if (rest.length > 0 || (kind !== 'sentinel' && second)) throw invalid('has a path with too many parts');
   if (kind === 'sentinel' && !first)
     throw invalid('needs the name of the master: redis-sentinel://host:26379/mymaster');
-  if (kind === 'cluster' && db && db !== '0') throw invalid('a Redis Cluster has database 0 only');
   return { ...(db && { db: parseDb(db) }), ...(kind === 'sentinel' && { masterName: decode(first) }) };
 }
 

@@ -21,11 +21,7 @@ type State =
 /** A connection that was lost sooner than that proves nothing: a balancer with a dead server behind it gives such. In ms. */
 const STABLE_AFTER = 100;
 
-const CLOSED = new CacheUnavailableError(
-  'closed',
-  'not-sent',
-  'the connection to Redis was closed by this application',
-);
+const CLOSED = new CacheUnavailableError('closed', 'not-sent', 'this application closed the connection to Redis');
 
 export interface NodeOptions {
   /** How long a call may take, in ms. */

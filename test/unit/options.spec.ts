@@ -218,6 +218,14 @@ describe('a wrong option', () => {
     await expectRefused('client', RedisCacheModule.forRoot({ client: client as IoredisClient }));
   });
 
+  it('is a sentinel that is named twice, which would vote twice', async () => {
+    const twice = (host: string) => RedisCacheModule.forRoot({ url: `redis-sentinel://h1,${host},h3/main` });
+    expect((await expectRefused('url', twice('H1:26379'))).problem).toContain('names a sentinel twice');
+    const sentinels = [{ host: 'h1', port: 1 }, { host: 'h2' }, { host: 'h1', port: 1 }];
+    const client = new Redis({ sentinels, name: 'main', lazyConnect: true });
+    expect((await expectRefused('client', RedisCacheModule.forRoot({ client }))).problem).toContain('twice');
+  });
+
   it('is a heartbeat that would keep a server busy', async () => {
     await expectRefused('heartbeat', forRoot({ heartbeat: 99 }));
     await expectRefused('heartbeat', forRoot({ heartbeat: '2h' }));

@@ -117,6 +117,9 @@ const unreadable = [
   'redis-sentinel://h1/main/x',
   'redis-sentinel://h1/main/1/2',
   'redis-cluster://h1/1',
+  'redis-cluster://h1?db=1',
+  'redis://localhost?db=1&db=2',
+  'redis://localhost?family=4&family=6',
   'redis-cluster://h1,',
   'redis-sentinel://,h1/main',
   'redis-cluster://h1/0/1',
@@ -132,6 +135,14 @@ describe('the url', () => {
   it.each(readable)('%s says where Redis is', (url, address) => {
     expect(parseRedisUrl(url)).toEqual(address);
   });
+
+  it.each(['redis://h/2?db=5', 'redis-sentinel://h/main/2?db=5', 'redis-cluster://h/0?db=5'])(
+    '%s, which says two databases, is refused by both',
+    (url) => {
+      expect(() => parseRedisUrl(url)).toThrow(/database [02] in its path, and "\?db=5"/);
+      expect(parseRedisUrl('redis://h/2?db=2')).toMatchObject({ db: 2 });
+    },
+  );
 
   it.each(unreadable.map((url) => [url]))('%j is refused, with the option named', (url) => {
     expect(() => parseRedisUrl(url)).toThrow(CacheConfigError);

@@ -31,11 +31,8 @@ export function readSlots(reply: RedisReply, asked: Endpoint): SlotRange[] {
   if (!Array.isArray(reply)) return [];
   const ranges = (reply as readonly (readonly RedisReply[])[]).map(([from, to, owner]) => {
     const [host, port, , metadata] = owner as readonly RedisReply[];
-    return {
-      from: Number(from),
-      to: Number(to),
-      owner: { host: hostOf(host, metadata) || asked.host, port: Number(port) },
-    };
+    const place = { host: hostOf(host, metadata) || asked.host, port: Number(port) };
+    return { from: Number(from), to: Number(to), owner: place };
   });
   return ranges.filter(({ owner }) => owner.port > 0); // 0: nobody knows where it is
 }
