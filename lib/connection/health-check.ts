@@ -28,6 +28,8 @@ export async function checkServer(connection: RedisConnection, keepsForever: boo
       `Redis ${version} is older than ${OLDEST}, which this package needs: tags and expiresAt will fail`,
     field('role') === 'slave' &&
       'the server is a replica: writes will be refused (READONLY), and reads may be out of date',
+    field('redis_mode') === 'sentinel' &&
+      'the server is a sentinel: it keeps no records, and every call will fail; use redis-sentinel:// in the url',
     field('cluster_enabled') === '1' &&
       !connection.isCluster &&
       'the server is a node of a Redis Cluster: use redis-cluster:// in the url, or calls for other nodes fail',

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
+import type { RedisCacheModuleOptions, RedisConnectionOptions } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
@@ -182,11 +182,15 @@ describe('Sentinel', () => {
     for (const sentinel of deployment.sentinels) {
       expect(await sentinel.cli('CLIENT', 'LIST')).toMatch(/user=watcher /);
     }
-    expect(
-      await CacheApp.failure({ url, redis: { ...redis, sentinelPassword: 'wrong' }, startupTimeout: '5s' }),
-    ).toMatchObject({
-      name: 'CacheConfigError',
+    const failure = (wrong: RedisConnectionOptions) =>
+      CacheApp.failure({ url, redis: { ...redis, ...wrong }, startupTimeout: '5s' });
+    expect(await failure({ sentinelPassword: 'wrong' })).toMatchObject({
+      option: 'redis.sentinelPassword',
       message: expect.stringContaining('WRONGPASS') as string,
+    });
+    expect(await failure({ sentinelTLS: {} })).toMatchObject({
+      option: 'redis.sentinelTLS',
+      message: expect.stringContaining('redis: { sentinelTLS: { ca } }') as string,
     });
   }, 60_000);
 });

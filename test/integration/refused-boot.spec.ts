@@ -60,6 +60,19 @@ describe('a boot that Redis refuses', () => {
     ['a database that is not there', 'database', () => [open, { url: at(open, '', '/99') }]],
     ['such a database among the options', 'database', () => [open, { url: at(open), redis: { db: 99 } }]],
     ['a database that the user may not select', 'database', () => [guarded, { url: at(guarded, `nodb:${pw}@`, '/1') }]],
+    [
+      'the password of the master at a sentinel that wants one of its own',
+      'sentinelPassword',
+      () => [guarded, { url: at(guarded, ':right@', '/main').replace('redis:', 'redis-sentinel:') }],
+    ],
+    [
+      'a wrong password at a sentinel',
+      'sentinelPassword',
+      () => [
+        guarded,
+        { url: at(guarded, '', '/main').replace('redis:', 'redis-sentinel:'), redis: { sentinelPassword: SECRET } },
+      ],
+    ],
     ['a Cluster that is none', 'cluster', () => [open, { url: at(open).replace('redis:', 'redis-cluster:') }]],
   ];
 

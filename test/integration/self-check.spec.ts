@@ -129,6 +129,25 @@ describe('At boot the module warns', () => {
       await node.stop();
     }
   });
+
+  it('of a sentinel that is taken for a server with data', async () => {
+    const config = `sentinel monitor main 127.0.0.1 ${server.port} 1\n`;
+    const sentinel = await RedisServer.start({ config, args: ['--sentinel'] });
+    const warnings: string[] = [];
+    const logger = { ...SILENT, warn: (message: string) => void warnings.push(message) };
+    const imports = [RedisCacheModule.forRoot({ url: sentinel.url, ttl: '30m' })];
+    const module = await Test.createTestingModule({ imports }).setLogger(logger).compile();
+    try {
+      await module.init();
+      // A sentinel does not count commands.
+      await eventually(() =>
+        expect(warnings).toEqual([expect.stringMatching(/^the server is a sentinel: .*use redis-sentinel:\/\//)]),
+      );
+    } finally {
+      await module.close();
+      await sentinel.stop();
+    }
+  });
 });
 
 /** Stands before a server and ends each connection that a certain command comes over, as some managed servers do. */

@@ -111,10 +111,22 @@ export class Sentinels {
   }
 
   async #open(sentinel: Sentinel, signal: AbortSignal): Promise<NodeLink> {
-    const link = await NodeLink.open(sentinel.place, this.#own, signal);
+    const link = await NodeLink.open(sentinel.place, this.#own, signal).catch((error: unknown) => {
+      throw this.#refused(error);
+    });
     sentinel.link?.destroy(undefined); // somebody else may have been quicker
     sentinel.link = link;
     return link;
+  }
+
+  /** By the options that are for sentinels. */
+  #refused(error: unknown): unknown {
+    if (!(error instanceof CacheConfigError)) return error;
+    const { option, problem, cause } = error;
+    const login = `${problem} as "sentinelUsername" and "sentinelPassword"; those of the url are for the master`;
+    if (option === 'url') return new CacheConfigError('redis.sentinelPassword', login, { cause });
+    if (!this.#options.redis.sentinelTLS) return error;
+    return new CacheConfigError('redis.sentinelTLS', problem.replaceAll('tls: {', 'sentinelTLS: {'), { cause });
   }
 
   readonly #close = (): void => {
@@ -132,9 +144,8 @@ async function assertMaster(link: NodeLink, deadline: number): Promise<void> {
   if (role !== 'master') throw new Error(`the sentinels name a server that is no master (${role})`);
 }
 
-function noneAnswered(failures: readonly unknown[]): Error {
+function noneAnswered(failures: readonly unknown[]): unknown {
+  const reasons = failures.map((failure) => describe(failure).message).join('; ');
   const refusal = failures.find((failure) => failure instanceof CacheConfigError);
-  if (refusal) return refusal;
-  const reasons = failures.map((failure) => describe(failure).message);
-  return new Error(`no sentinel named a master (${reasons.join('; ')})`);
+  return refusal ?? new Error(`no sentinel named a master (${reasons})`);
 }
