@@ -238,7 +238,7 @@ export class RedisCacheStore<Output = unknown, Input = Output> {
 
   /** All keys, without the namespace, sorted, each once. For many, see `scan`. @example `await store.keys({ tag: 'user:42' })` */
   async keys(options?: ScanOptions): Promise<string[]> {
-    return (await this.#of.walks.all(options)).toSorted();
+    return [...(await this.#of.walks.all(options))].toSorted();
   }
 
   /** As `keys`, one after the other as Redis gives them, without ever blocking it. @example `for await (const key of store.scan({ prefix: 'web:' })) console.log(key)` */

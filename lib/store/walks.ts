@@ -39,10 +39,10 @@ export class Walks {
     for await (const found of this.named(options)) yield found.map(({ key }) => key);
   }
 
-  /** The keys of all records. */
-  async all(options: ScanOptions | undefined): Promise<string[]> {
-    const all: string[] = [];
-    for await (const keys of this.keys(options)) all.push(...keys);
+  /** The keys of all records. Where keys are hashed, one of a scope may have the text of another one. */
+  async all(options: ScanOptions | undefined): Promise<Set<string>> {
+    const all = new Set<string>();
+    for await (const keys of this.keys(options)) for (const key of keys) all.add(key);
     return all;
   }
 

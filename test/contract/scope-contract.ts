@@ -53,6 +53,15 @@ export function describeScopes(open: () => Promise<Stage>): void {
       expect(await store.keys()).toEqual([]);
     });
 
+    it('and their store name a key once, be it of one record or, where keys are hashed, of two', async () => {
+      await store.put('a:key', 1);
+      await a.put('key', 2);
+      const records = stage.defaults.hashKeys ? 2 : 1;
+      expect([await store.keys(), await store.keys({ prefix: 'a:' })]).toEqual([['a:key'], ['a:key']]);
+      expect([await store.get('a:key'), await a.get('key')]).toEqual([stage.defaults.hashKeys ? 1 : 2, 2]);
+      expect([await store.count(), await store.clear()]).toEqual([records, records]);
+    });
+
     it('are seen by the store that they belong to, below their names', async () => {
       await Promise.all([store.put('key', 0), a.put('key', 1), b.put('key', 2, { tags: ['tag'] })]);
       expect(await store.keys()).toEqual(['a:key', 'b:key', 'key']);
