@@ -35,13 +35,11 @@ export interface FamilyRecord {
 
 /** @throws CacheCorruptError */
 export function assertFamily(value: unknown): asserts value is FamilyRecord {
-  const { subject, createdAt, left, sequence, current } = (value ?? {}) as Partial<FamilyRecord>;
+  const family = (value ?? {}) as Partial<FamilyRecord>;
+  const { subject, createdAt, rotatedAt, left, sequence, current, previous = '', successor = '' } = family;
   const isFamily =
-    typeof subject === 'string' &&
-    typeof createdAt === 'number' &&
-    typeof left === 'number' &&
-    typeof sequence === 'number' &&
-    typeof current === 'string';
+    [createdAt, rotatedAt, left, sequence].every((each) => typeof each === 'number') &&
+    [subject, current, previous, successor].every((each) => typeof each === 'string');
   if (!isFamily) throw new CacheCorruptError('the record is no family of refresh tokens');
 }
 

@@ -7,6 +7,8 @@ import { isToken, sha256 } from './secrets.js';
 import { isSessionRecord } from './session.js';
 import type { SessionRecord } from './session.js';
 
+/** So many times a session may be regenerated within the overlaps of its tokens. */
+const MOST_MOVES = 100;
 const DAY = 24 * 60 * 60 * 1000;
 
 /** A session and its id. */
@@ -30,7 +32,11 @@ export class SessionRecords {
     if (!isToken(token)) return undefined;
     let id = sha256(token);
     let record = await this.at(id);
-    for (; record?.movedTo !== undefined; record = await this.at(id)) id = record.movedTo;
+    for (let moves = 1; record?.movedTo !== undefined; moves++) {
+      assertLeads(moves);
+      id = record.movedTo;
+      record = await this.at(id);
+    }
     return record && { id, record };
   }
 
@@ -109,14 +115,15 @@ export class SessionRecords {
   }
 
   /** Ends what lies under an id, if it is a session of `subject` (absent: of anybody), or the one that it has become. */
-  async end(id: string, subject?: string): Promise<FoundSession | undefined> {
+  async end(id: string, subject?: string, moves = 0): Promise<FoundSession | undefined> {
+    assertLeads(moves);
     let seen: SessionRecord | undefined;
     const isEnded = await this.store.deleteIf(id, (record) => {
       if (!isSessionRecord(record)) return false;
       seen = record;
       return record.movedTo === undefined && (subject === undefined || record.subject === subject);
     });
-    if (seen?.movedTo !== undefined) return this.end(seen.movedTo, subject);
+    if (seen?.movedTo !== undefined) return this.end(seen.movedTo, subject, moves + 1);
     return isEnded && seen && !this.isOver(seen) ? { id, record: seen } : undefined;
   }
 
@@ -151,6 +158,12 @@ export class SessionRecords {
     const end = this.lifetime.endOf(createdAt, lastSeenAt);
     return end !== null && end <= this.lifetime.now();
   }
+}
+
+/** What a token leads to, after so many moves, may still be a session. @throws CacheCorruptError for records that lead round in a circle */
+export function assertLeads(moves: number): void {
+  if (moves > MOST_MOVES)
+    throw new CacheCorruptError('the record leads to too many others, and perhaps back to itself');
 }
 
 /** Whether what was read is a session of a subject that goes on under this id. */

@@ -2,6 +2,7 @@ import { durationProblem, toMilliseconds } from '../redis-cache.duration.js';
 import type { Duration } from '../redis-cache.duration.js';
 import { CacheArgumentError } from '../redis-cache.errors.js';
 import type { Lifetime } from './lifetime.js';
+import { isToken } from './secrets.js';
 
 /** What a list of devices shows of a session or a refresh token: `{ device: 'Firefox on Linux', address: '203.0.113.7' }`. */
 export type About = Readonly<Record<string, unknown>>;
@@ -68,13 +69,14 @@ export interface SessionRecord {
 /** Whether what was read is a session at all. */
 export function isSessionRecord(value: unknown): value is SessionRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { subject, createdAt, lastSeenAt, authenticatedAt, origin } = value as Partial<SessionRecord>;
+  const { subject, createdAt, lastSeenAt, authenticatedAt, origin, movedTo } = value as Partial<SessionRecord>;
   return (
     (subject === null || typeof subject === 'string') &&
     typeof createdAt === 'number' &&
     typeof lastSeenAt === 'number' &&
     (authenticatedAt === null || typeof authenticatedAt === 'number') &&
-    typeof origin === 'string'
+    typeof origin === 'string' &&
+    (movedTo === undefined || isToken(movedTo)) // an id looks like a token
   );
 }
 

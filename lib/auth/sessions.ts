@@ -11,7 +11,7 @@ import type { DataSchema } from './data-schema.js';
 import { endAll } from './end-all.js';
 import type { Lifetime } from './lifetime.js';
 import { isToken, randomToken, sha256 } from './secrets.js';
-import { isLiveOf, SessionRecords } from './session-records.js';
+import { assertLeads, isLiveOf, SessionRecords } from './session-records.js';
 import type { FoundSession } from './session-records.js';
 import { SessionSockets } from './session-sockets.js';
 import type { SocketClient } from './session-sockets.js';
@@ -272,10 +272,11 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   }
 
   /** The session that an id leads to, which is kept alive. */
-  #use(id: string): Promise<Session<Data> | undefined> {
+  #use(id: string, moves = 0): Promise<Session<Data> | undefined> {
     return this.#store.get(id).then((value) => {
       const record = this.#records.open(value);
-      if (record?.movedTo !== undefined) return this.#use(record.movedTo);
+      assertLeads(moves);
+      if (record?.movedTo !== undefined) return this.#use(record.movedTo, moves + 1);
       if (record === undefined) return undefined;
       if (!this.#records.isDue(record)) return this.#session({ id, record });
       return this.#records.keepAlive({ id, record }).then((used) => this.#session({ id, record: used }));
