@@ -27,7 +27,7 @@ const root = new ConfigurableModuleBuilder<RedisCacheModuleOptions>({ optionsInj
   .setFactoryMethodName('createRedisCacheOptions')
   .setExtras<{ name?: string | undefined; isGlobal?: boolean | undefined }>(
     { name: undefined, isGlobal: undefined },
-    (definition, { name }) => ({
+    (definition, { name, isGlobal }) => ({
       ...definition,
       providers: [
         ...(definition.providers ?? []).map(tolerantInTests),
@@ -35,7 +35,7 @@ const root = new ConfigurableModuleBuilder<RedisCacheModuleOptions>({ optionsInj
           provide: RUNTIME,
           inject: [OPTIONS, MEMORY_ONLY_DEPENDENCY],
           useFactory: (options: RedisCacheModuleOptions, isMemoryOnly = false) => {
-            assertExtras(options, name);
+            assertExtras(options, { name, isGlobal });
             return new RedisCacheRuntime(isMemoryOnly ? onMemory(options) : options, name);
           },
         },
@@ -125,11 +125,13 @@ function tolerantInTests(provider: Provider): Provider {
 }
 
 /** @throws CacheConfigError */
-function assertExtras(options: RedisCacheModuleOptions, name: unknown): void {
+function assertExtras(options: RedisCacheModuleOptions, extras: { name?: unknown; isGlobal?: unknown }): void {
+  const { name } = extras;
   if (name !== undefined && (typeof name !== 'string' || name === '')) {
     throw new CacheConfigError('name', 'must be a non-empty string');
   }
-  const late = ['name', 'isGlobal'].find((extra) => extra in Object(options));
+  const given: typeof extras = Object(options);
+  const late = (['name', 'isGlobal'] as const).find((extra) => extra in given && given[extra] !== extras[extra]);
   if (late === undefined) return;
   throw new CacheConfigError(late, 'belongs beside "useFactory", since it is needed before the factory runs');
 }

@@ -11,7 +11,9 @@ export const MEMORY_ONLY_DEPENDENCY: OptionalFactoryDependency = { token: MEMORY
 /** The options without everything that says where Redis is and how to get there. */
 export function onMemory(options: RedisCacheModuleOptions): RedisCacheModuleOptions {
   if (typeof options !== 'object' || options === null) return options;
-  return { ...options, url: 'memory:', client: undefined, redis: undefined, credentials: undefined };
+  const own = { ...options, url: 'memory:', client: undefined, redis: undefined, credentials: undefined };
+  // With its class, whose getters are refused in production as well.
+  return Object.setPrototypeOf(own, Object.getPrototypeOf(options));
 }
 
 /** What the factory gives, or no options if it throws: in a test, nobody has set what it asks for. */

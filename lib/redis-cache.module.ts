@@ -124,8 +124,9 @@ export class RedisCacheModule {
    * ```
    */
   static forRoot(options: RedisCacheModuleOptions & { isGlobal?: boolean } = {}): DynamicModule {
-    const { name, isGlobal, ...own } = options;
-    return rootModule(RedisCacheCoreModule.forRootAsync({ name, useFactory: () => own }), { name, isGlobal });
+    const { name, isGlobal } = options;
+    // No copy: it would be without what a class has getters for, which is refused.
+    return rootModule(RedisCacheCoreModule.forRootAsync({ name, isGlobal, useFactory: () => options }), options);
   }
 
   /**
@@ -197,7 +198,9 @@ function tokensOf(providers: readonly FactoryProvider[]) {
 /** The options that a factory gave, under the name that stands beside the factory. */
 function withName(options: CacheStoreOptions, name: string): CacheStoreOptions {
   if (typeof options !== 'object' || options === null) return options;
-  if (options.connection === undefined) return { ...options, name };
+  // With its class, whose getters are refused: a bare copy would be without them.
+  if (options.connection === undefined)
+    return Object.setPrototypeOf({ ...options, name }, Object.getPrototypeOf(options));
   throw new CacheConfigError('connection', 'belongs beside "useFactory", since it is needed before the factory runs', {
     store: name,
   });

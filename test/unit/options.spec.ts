@@ -11,6 +11,7 @@ import {
   RedisCacheModule,
   type RedisCacheModuleOptions,
 } from 'nestjs-redis-cache-store';
+import { RedisCacheTestingModule } from 'nestjs-redis-cache-store/testing';
 import { CacheApp, SILENT } from '../support/cache-app.js';
 
 /** As JavaScript, environment variables and casts may give them. */
@@ -130,7 +131,20 @@ describe('a wrong option', () => {
         return '30m';
       }
     }
+    class StoreSettings {
+      namespace = 'feature';
+      get ttl() {
+        return '30m';
+      }
+    }
+    const root = RedisCacheModule.forRoot({ url: 'memory:', ttl: '1h' });
+    const useFactory = () => new StoreSettings();
     await expectRefused('ttl', RedisCacheModule.forRootAsync({ useFactory: () => new Settings() }));
+    await expectRefused('ttl', RedisCacheModule.forRoot(new Settings()));
+    await expectRefused('ttl', RedisCacheModule.forRoot(new Settings()), { module: RedisCacheTestingModule });
+    await expectRefused('ttl', root, RedisCacheModule.forFeature(new StoreSettings()));
+    const late = RedisCacheModule.forFeatureAsync({ name: 'feature', useFactory });
+    expect(await expectRefused('ttl', root, late)).toMatchObject({ store: 'feature' });
   });
 
   it('is a url that is given but undefined, as a variable is that nobody set', async () => {
