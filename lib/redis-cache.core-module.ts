@@ -12,11 +12,21 @@ import { CacheConfigError } from './redis-cache.errors.js';
 import { MEMORY_ONLY_DEPENDENCY, onMemory, orDefaults } from './redis-cache.memory-only.js';
 import type { RedisCacheModuleOptions } from './redis-cache.options.js';
 import { RedisCacheRuntime } from './redis-cache.runtime.js';
+import type { StoresByToken } from './redis-cache.runtime.js';
 
 const OPTIONS = Symbol('RedisCacheModuleOptions');
 /** The runtime of one `forRoot`, within the module that it makes. */
 const RUNTIME = Symbol('RedisCacheRuntime');
 const NAMED = 'RedisCacheRuntime:';
+
+/** The stores of each application. */
+const stores = new WeakMap<ModulesContainer, StoresByToken>();
+
+function storesOf(modules: ModulesContainer): StoresByToken {
+  const found = stores.get(modules) ?? new Map();
+  stores.set(modules, found);
+  return found;
+}
 
 function runtimeToken(connection: string | undefined): InjectionToken {
   return connection === undefined ? RedisCacheRuntime : NAMED + connection;
@@ -33,10 +43,10 @@ const root = new ConfigurableModuleBuilder<RedisCacheModuleOptions>({ optionsInj
         ...(definition.providers ?? []).map(tolerantInTests),
         {
           provide: RUNTIME,
-          inject: [OPTIONS, MEMORY_ONLY_DEPENDENCY],
-          useFactory: (options: RedisCacheModuleOptions, isMemoryOnly = false) => {
+          inject: [OPTIONS, ModulesContainer, MEMORY_ONLY_DEPENDENCY],
+          useFactory: (options: RedisCacheModuleOptions, modules: ModulesContainer, isMemoryOnly = false) => {
             assertExtras(options, { name, isGlobal });
-            return new RedisCacheRuntime(isMemoryOnly ? onMemory(options) : options, name);
+            return new RedisCacheRuntime(isMemoryOnly ? onMemory(options) : options, name, storesOf(modules));
           },
         },
         { provide: runtimeToken(name), useExisting: RUNTIME },

@@ -86,7 +86,7 @@ const feature = new ConfigurableModuleBuilder<CacheStoreOptions>({ optionsInject
       const store = runtimeProvider<[CacheStoreOptions]>(
         token,
         connection,
-        (runtime, options) => runtime.createStore(withName(options, name)),
+        (runtime, options) => runtime.createStore(withName(options, name), token),
         [FEATURE_OPTIONS],
       );
       return { ...definition, providers: [...(definition.providers ?? []), store], exports: [token] };
@@ -145,7 +145,7 @@ export class RedisCacheModule {
   /**
    * Further stores, each with a namespace of its own, for the module that imports them. `exports: [RedisCacheModule]` passes them on.
    *
-   * @throws CacheConfigError (at boot) for a wrong option, for two stores of one name, or for a connection that no `forRoot` has the name of
+   * @throws CacheConfigError (at boot) for a wrong option, for two different stores of one name in the application, or for a connection that no `forRoot` has the name of
    * @example
    * ```ts
    * RedisCacheModule.forFeature({ namespace: 'reset-token', ttl: '2h' }, { namespace: 'audit', connection: 'audit', ttl: '7d' })
@@ -154,13 +154,14 @@ export class RedisCacheModule {
   static forFeature(...stores: CacheStoreOptions[]): DynamicModule {
     const nameOf = ({ name, namespace }: CacheStoreOptions) => name ?? namespace;
     const names = stores.map(nameOf);
-    const providers = stores.map((options, i) =>
-      runtimeProvider(getCacheStoreToken(nameOf(options)), options.connection, (runtime) => {
-        const store = nameOf(options);
-        if (names.indexOf(store) === i) return runtime.createStore(options);
+    const providers = stores.map((options, i) => {
+      const store = nameOf(options);
+      const token = getCacheStoreToken(store);
+      return runtimeProvider(token, options.connection, (runtime) => {
+        if (names.indexOf(store) === i) return runtime.createStore(options, token);
         throw new CacheConfigError('name', 'is given to another store of this forFeature', { store });
-      }),
-    );
+      });
+    });
     return { module: RedisCacheModule, providers, exports: tokensOf(providers) };
   }
 
@@ -185,7 +186,7 @@ function rootModule(
 ): DynamicModule {
   const store = name === undefined ? RedisCacheStore : getCacheStoreToken(name);
   const providers = [
-    runtimeProvider(store, name, (runtime) => runtime.createDefaultStore()),
+    runtimeProvider(store, name, (runtime) => runtime.createDefaultStore(store)),
     runtimeProvider(getRedisConnectionToken(name), name, (runtime) => runtime.connection),
   ];
   return { module: RedisCacheModule, global: isGlobal, imports: [core], providers, exports: tokensOf(providers) };

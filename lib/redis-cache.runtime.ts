@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Logger } from '@nestjs/common';
+import type { InjectionToken } from '@nestjs/common';
 import { filter, take } from 'rxjs';
 import type { CacheBackend } from './backend/cache-backend.js';
 import { MemoryBackend } from './backend/memory.backend.js';
@@ -15,6 +17,9 @@ import { Operations } from './store/operations.js';
 import { RedisCacheStore } from './store/redis-cache.store.js';
 import type { StoreSettings } from './store/store-settings.js';
 
+/** What the stores of an application are like, by the tokens that they are injected by. */
+export type StoresByToken = Map<InjectionToken, ReadonlyMap<string, unknown>>;
+
 /** What all stores of one connection share. Not public: of the package only. */
 export class RedisCacheRuntime {
   readonly connection: RedisConnection;
@@ -27,10 +32,14 @@ export class RedisCacheRuntime {
   /** A function that gives keys is asked once for all stores. */
   readonly #keyRings = new Map<EncryptionSource, Promise<KeyRing>>();
 
-  /** @param name - the name of the connection; `undefined`: the default one */
+  /**
+   * @param name - the name of the connection; `undefined`: the default one
+   * @param stores - of the whole application
+   */
   constructor(
     options: RedisCacheModuleOptions,
-    readonly name?: string,
+    readonly name: string | undefined,
+    private readonly stores: StoresByToken,
   ) {
     const resolved = this.#locate(() => resolveConnection(options, this.#warn));
     this.#options = options;
@@ -42,19 +51,21 @@ export class RedisCacheRuntime {
     this.#tell();
   }
 
-  async createDefaultStore(): Promise<RedisCacheStore> {
+  /** @param token - by which the store is injected */
+  async createDefaultStore(token: InjectionToken): Promise<RedisCacheStore> {
     const { ttl, namespace = 'cache' } = this.#options;
     try {
-      return this.#create(await resolveDefaultStore(this.#options, this.#surroundings), ttl, namespace);
+      return this.#create(token, await resolveDefaultStore(this.#options, this.#surroundings), ttl, namespace);
     } catch (error) {
       throw this.#located(error);
     }
   }
 
-  async createStore(options: CacheStoreOptions): Promise<RedisCacheStore> {
+  /** @param token - by which the store is injected, or the service that it is for */
+  async createStore(options: CacheStoreOptions, token: InjectionToken): Promise<RedisCacheStore> {
     const name = options?.name ?? options?.namespace;
     try {
-      return this.#create(await resolveStore(options, this.#options, this.#surroundings), options.ttl, name);
+      return this.#create(token, await resolveStore(options, this.#options, this.#surroundings), options.ttl, name);
     } catch (error) {
       throw this.#located(error, options);
     }
@@ -102,10 +113,35 @@ export class RedisCacheRuntime {
     for (const warning of await checkServer(this.connection, this.#keepsForever)) this.#warn(warning);
   }
 
-  #create(settings: StoreSettings, ttl: CacheStoreOptions['ttl'], name: string): RedisCacheStore {
+  #create(
+    token: InjectionToken,
+    settings: StoreSettings,
+    ttl: CacheStoreOptions['ttl'],
+    name: string,
+  ): RedisCacheStore {
+    this.#claim(token, settings);
     this.#keepsForever ||= settings.ttl === null;
     if (ttl === undefined) this.#withoutTtl.add(name);
     return new RedisCacheStore(Operations.open(settings, this.#backend));
+  }
+
+  /** Of two providers of one token Nest injects the one that it finds first. @throws CacheConfigError if they differ */
+  #claim(token: InjectionToken, settings: StoreSettings): void {
+    const { namespace, ttl, maxAge, sliding, onCorrupt, nearCache, hashKeys, keyRing, schema } = settings;
+    const behavior = { ttl, maxAge, sliding, onCorrupt, nearCache, hashKeys };
+    const [encryption, hasSchema] = [keyRing !== undefined, schema !== undefined];
+    const store = new Map(
+      Object.entries({ connection: this.name, namespace, ...behavior, encryption, schema: hasSchema }),
+    );
+    const other = this.stores.get(token) ?? store;
+    this.stores.set(token, other);
+    const differing = [...store.keys()].filter((option) => !isDeepStrictEqual(store.get(option), other.get(option)));
+    if (differing.length === 0) return;
+    const [what, options] = [tokenName(token), differing.map((option) => `"${option}"`).join(', ')];
+    throw new CacheConfigError(
+      'name',
+      `give one of two stores another: "${what}" has another ${options} elsewhere, and Nest would inject either`,
+    );
   }
 
   #named(message: string): string {
@@ -149,4 +185,8 @@ export class RedisCacheRuntime {
     const owner = isOfStore ? { store: store.name ?? store.namespace } : { connection: this.name };
     return new CacheConfigError(option, problem, { cause, ...owner });
   }
+}
+
+function tokenName(token: InjectionToken): string {
+  return typeof token === 'function' ? token.name : String(token);
 }

@@ -27,7 +27,7 @@ const auth = new ConfigurableModuleBuilder<RedisCacheAuthOptions>({ optionsInjec
     const createLate = (kind: ServiceKind) => (runtime: RedisCacheRuntime, options: RedisCacheAuthOptions) => {
       if (options?.connection !== undefined) throw tooLate('connection');
       if (options?.[kind]?.name !== undefined) throw tooLate(`${kind}.name`);
-      return create(kind, options, runtime);
+      return create(kind, serviceToken(kind, name), options, runtime);
     };
     const provide = (kind: ServiceKind) => serviceProvider(serviceToken(kind, name), connection, createLate(kind));
     return withServices(definition, KINDS.map(provide));
@@ -55,10 +55,10 @@ export class RedisCacheAuthModule {
   static forFeature(options: RedisCacheAuthOptions): DynamicModule {
     const asked = KINDS.filter((kind) => options[kind] !== undefined);
     const providers = [{ provide: AUTH_OPTIONS, useFactory: () => checked(options) }];
-    const provide = (kind: ServiceKind) =>
-      serviceProvider(serviceToken(kind, options[kind]?.name), options.connection, (runtime) =>
-        create(kind, options, runtime),
-      );
+    const provide = (kind: ServiceKind) => {
+      const token = serviceToken(kind, options[kind]?.name);
+      return serviceProvider(token, options.connection, (runtime) => create(kind, token, options, runtime));
+    };
     return withServices({ module: RedisCacheAuthModule, providers }, asked.map(provide));
   }
 
@@ -92,41 +92,43 @@ function tooLate(option: string): CacheConfigError {
 type Creators = {
   readonly [Kind in ServiceKind]: (
     options: NonNullable<RedisCacheAuthOptions[Kind]>,
+    token: InjectionToken,
     runtime: RedisCacheRuntime,
     logger: Logger,
   ) => Promise<object>;
 };
 
 const CREATE: Creators = {
-  async sessions(options, runtime) {
+  async sessions(options, token, runtime) {
     const { store, settings } = resolveSessions(options, runtime.now);
-    return new Sessions(await runtime.createStore(store), settings);
+    return new Sessions(await runtime.createStore(store, token), settings);
   },
-  async refreshTokens(options, runtime, logger) {
+  async refreshTokens(options, token, runtime, logger) {
     const { store, settings } = resolveRefreshTokens(options, runtime.now, (message) => logger.warn(message));
-    return new RefreshTokens(await runtime.createStore(store), settings);
+    return new RefreshTokens(await runtime.createStore(store, token), settings);
   },
-  async codes(options, runtime, logger) {
+  async codes(options, token, runtime, logger) {
     const { store, settings } = resolveCodes(options, await runtime.masterKeys(), (message) => logger.warn(message));
-    const service = new OneTimeCodes(await runtime.createStore(store), settings);
+    const service = new OneTimeCodes(await runtime.createStore(store, token), settings);
     logger.log(oddsOf(options.namespace, service));
     return service;
   },
-  async attempts(options, runtime) {
+  async attempts(options, token, runtime) {
     const { store, settings } = resolveAttempts(options);
-    return new AttemptLimiter(await runtime.createStore(store), settings);
+    return new AttemptLimiter(await runtime.createStore(store, token), settings);
   },
 };
 
 async function create<Kind extends ServiceKind>(
   kind: Kind,
+  token: InjectionToken,
   options: RedisCacheAuthOptions,
   runtime: RedisCacheRuntime,
 ): Promise<object> {
   assertServices(options);
   const own = options[kind];
   if (own === undefined) return leftOut(kind);
-  const service = await CREATE[kind](own, runtime, new Logger('RedisCacheAuthModule'));
+  const service = await CREATE[kind](own, token, runtime, new Logger('RedisCacheAuthModule'));
   claim(own.namespace, kind, runtime);
   return service;
 }

@@ -97,15 +97,27 @@ describe('RedisCacheAuthModule', () => {
     expect(consumer.unnamed).not.toBe(consumer.sessions);
   });
 
+  it('refuses two services of a kind without a name, of which a guard would get either', async () => {
+    const sessions = (namespace: string) => ({ sessions: { ...ALL.sessions, namespace } });
+    const features = ['users', 'admins'].map((namespace) => RedisCacheAuthModule.forFeature(sessions(namespace)));
+    await expect(boot(features)).rejects.toMatchObject({
+      code: 'CACHE_CONFIG',
+      option: 'name',
+      problem: expect.stringContaining('"Sessions" has another "namespace"'),
+    });
+    await boot([1, 2].map(() => RedisCacheAuthModule.forFeature(sessions('users'))));
+  });
+
   it('puts services on the connection that the options name', async () => {
     const further = RedisCacheModule.forRoot({ url: 'memory:', name: 'further', ttl: '1h' });
     const attempts = { ...ALL.attempts, limit: 1 };
     const own = RedisCacheAuthModule.forFeature({ attempts: { ...attempts, name: 'own' }, connection: 'further' });
-    const late = RedisCacheAuthModule.forFeatureAsync({ useFactory: () => ({ attempts }), connection: 'further' });
+    const useFactory = () => ({ attempts });
+    const late = RedisCacheAuthModule.forFeatureAsync({ name: 'late', useFactory, connection: 'further' });
     const module = await boot([further, RedisCacheAuthModule.forFeature({ attempts }), own, late]);
-    const limiters = [getAttemptLimiterToken('own'), AttemptLimiter].map((token) =>
-      module.get<AttemptLimiter>(token, { strict: false }),
-    );
+    const limiters = ['own', 'late']
+      .map(getAttemptLimiterToken)
+      .map((token) => module.get<AttemptLimiter>(token, { strict: false }));
     for (const limiter of limiters) await limiter.hit('key');
     expect(await limiters[0]?.peek('key')).toMatchObject({ count: 1 });
     const missing = boot([RedisCacheAuthModule.forFeature({ attempts, connection: 'none' })]);

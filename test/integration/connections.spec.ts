@@ -1,7 +1,8 @@
-import { Injectable, Module, type ModuleMetadata } from '@nestjs/common';
+import { type DynamicModule, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
+  type CacheStoreOptions,
   getCacheStoreToken,
   getRedisConnectionToken,
   InjectCacheStore,
@@ -192,6 +193,61 @@ describe('two Redis servers in one application', () => {
       { message: expect.stringMatching(/^option "encryption[^"]*": /) },
     ],
   ];
+
+  const featureOf = (options: CacheStoreOptions): DynamicModule => {
+    @Module({ imports: [RedisCacheModule.forFeature(options)] })
+    class Feature {}
+    return { module: Feature };
+  };
+  const ambiguous: [string, string, () => ModuleMetadata['imports'] & object][] = [
+    [
+      'a store and a connection',
+      '"connection", "namespace"',
+      () => [
+        RedisCacheModule.forRoot({ name: 'audit', ...auditOf() }),
+        main(),
+        featureOf({ namespace: 'audit', ttl: '1h' }),
+      ],
+    ],
+    [
+      'two stores',
+      '"namespace"',
+      () => [
+        main(),
+        featureOf({ namespace: 'a', name: 'audit', ttl: '1h' }),
+        featureOf({ namespace: 'audit', ttl: '1h' }),
+      ],
+    ],
+    [
+      'two stores of one namespace with other options',
+      '"ttl", "sliding"',
+      () => [
+        main(),
+        featureOf({ namespace: 'audit', ttl: '1h' }),
+        featureOf({ namespace: 'audit', ttl: '2h', sliding: true }),
+      ],
+    ],
+  ];
+  it.each(ambiguous)(
+    'fail the boot for %s under one name, of which a guard would get either',
+    async (_, how, imports) => {
+      await expect(boot({ imports: imports() })).rejects.toMatchObject({
+        option: 'name',
+        code: 'CACHE_CONFIG',
+        problem: expect.stringContaining(`"RedisCacheStore:audit" has another ${how}`),
+      });
+    },
+  );
+
+  it('may have stores under one name that are the same', async () => {
+    const imports = [
+      main(),
+      featureOf({ namespace: 'a', ttl: '1h' }),
+      featureOf({ namespace: 'a', name: 'a', ttl: 3_600_000 }),
+    ];
+    const module = await boot({ imports });
+    expect(module.get<RedisCacheStore>(getCacheStoreToken('a'), { strict: false }).namespace).toBe('a');
+  });
 
   it.each(failures)('fail the boot with a CacheConfigError for %s', async (_, imports, expected) => {
     await expect(boot({ imports: imports() })).rejects.toMatchObject({ code: 'CACHE_CONFIG', ...expected });
