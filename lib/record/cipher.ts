@@ -57,8 +57,7 @@ export class RecordCipher {
     if (!subKey) throw new UnknownKeyError('the record is encrypted with a key that this store does not have');
     const [nonce, body] = [sealed.subarray(ID_BYTES, BODY), sealed.subarray(BODY)];
     try {
-      const plain = this.#ring.aead.open(body, associated(place, head), nonce, subKey.key);
-      return Buffer.from(plain.buffer, plain.byteOffset, plain.length);
+      return this.#ring.aead.open(body, associated(place, head), nonce, subKey.key);
     } catch {
       throw new CacheCorruptError('the encrypted record was altered, or is not from this place');
     }

@@ -1,8 +1,8 @@
 import { CacheConfigError } from '../redis-cache.errors.js';
 import type { EncryptionKey, EncryptionOptions } from '../redis-cache.options.js';
 import { delay, now } from '../redis-cache.timers.js';
-import { loadAead } from './aead.js';
 import type { Aead } from './aead.js';
+import { loadAead } from './sodium.js';
 
 const KEY_BYTES = 32;
 const OPTIONS: readonly string[] = ['keys', 'hashKey', 'acceptPlain'] satisfies (keyof EncryptionOptions)[];

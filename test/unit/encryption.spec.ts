@@ -2,9 +2,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { CacheCorruptError, jsonSerializer, messagePackSerializer } from 'nestjs-redis-cache-store';
-import { loadAead } from '../../lib/record/aead.js';
 import { decodeRecord, encodeHead, encodeRecord, headOf } from '../../lib/record/layout.js';
 import type { RecordHeader } from '../../lib/record/layout.js';
+import { loadAead } from '../../lib/record/sodium.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Shelf } from '../support/sealed-store.js';
 
