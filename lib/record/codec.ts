@@ -129,15 +129,17 @@ export class RecordCodec {
   /**
    * At once unless a schema or new keys must be waited for.
    *
+   * @param until - how long keys are waited for, a moment of `now()`; absent: `timeout` from now on
    * @throws CacheCorruptError; gives `undefined` instead in a store with `onCorrupt: 'miss'`
    */
   decode(
     id: string,
     bytes: Buffer,
+    until?: number,
     onCorrupt = this.settings.onCorrupt,
   ): Decoded | undefined | Promise<Decoded | undefined> {
     try {
-      const decoded = this.read(id, bytes);
+      const decoded = this.read(id, bytes, until);
       if (!(decoded instanceof Promise) && !this.settings.schema) return decoded;
       return this.validate(decoded).catch((error: unknown) => this.corrupt(error, onCorrupt));
     } catch (error) {
@@ -146,10 +148,10 @@ export class RecordCodec {
   }
 
   /** What a record knows of itself, without its value; throws as `decode` does. */
-  async header(id: string, bytes: Buffer): Promise<RecordHeader | undefined> {
+  async header(id: string, bytes: Buffer, until: number): Promise<RecordHeader | undefined> {
     try {
       const parts = this.parts(bytes);
-      await this.unseal(id, bytes, parts); // which proves the header, too
+      await this.unseal(id, bytes, parts, until); // which proves the header, too
       return parts.header;
     } catch (error) {
       return this.corrupt(error);
@@ -157,9 +159,9 @@ export class RecordCodec {
   }
 
   /** The key of a record, whose value is not looked at. @throws CacheCorruptError */
-  async key(id: string, bytes: Buffer): Promise<string> {
+  async key(id: string, bytes: Buffer, until: number): Promise<string> {
     const parts = this.parts(bytes);
-    return this.split(id, parts, await this.unseal(id, bytes, parts)).key;
+    return this.split(id, parts, await this.unseal(id, bytes, parts, until)).key;
   }
 
   /** What the store does about a record that it cannot read: throws, or tells the operator and takes it for absent. */
@@ -206,9 +208,9 @@ export class RecordCodec {
     throw new CacheCorruptError(`the record does not match the schema of the store: ${issuePlaces(result.issues)}`);
   }
 
-  private read(id: string, bytes: Buffer): Decoded | Promise<Decoded> {
+  private read(id: string, bytes: Buffer, until: number | undefined): Decoded | Promise<Decoded> {
     const parts = this.parts(bytes);
-    const plain = this.unseal(id, bytes, parts);
+    const plain = this.unseal(id, bytes, parts, until);
     if (plain instanceof Promise) return plain.then((opened) => this.deserialize(id, bytes, parts, opened));
     return this.deserialize(id, bytes, parts, plain);
   }
@@ -246,7 +248,12 @@ export class RecordCodec {
   }
 
   /** The payload as it was before sealing; keys are asked for again if the record was sealed with an unknown one. */
-  private unseal(id: string, bytes: Buffer, { payload, sealed }: RecordParts): Buffer | Promise<Buffer> {
+  private unseal(
+    id: string,
+    bytes: Buffer,
+    { payload, sealed }: RecordParts,
+    until?: number,
+  ): Buffer | Promise<Buffer> {
     const { cipher } = this;
     if (!cipher || !sealed) return payload;
     const [head, place] = [headOf(bytes), this.places.recordKey(id)];
@@ -254,7 +261,8 @@ export class RecordCodec {
       return cipher.open(head, payload, place);
     } catch (error) {
       if (!(error instanceof UnknownKeyError)) throw error;
-      return cipher.reopen(head, payload, place, this.settings.timeout);
+      const patience = until === undefined ? this.settings.timeout : Math.max(0, until - now());
+      return cipher.reopen(head, payload, place, patience);
     }
   }
 

@@ -60,7 +60,7 @@ export class Changes {
     for (let deadline = this.deadline(); ;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const begun = now();
-      const found = bytes && (await this.reads.decode(id, Buffer.from(bytes)));
+      const found = bytes && (await this.reads.decode(id, Buffer.from(bytes), deadline));
       if (!bytes || !found || !(await test(found.value))) return false;
       deadline += now() - begun;
       if (await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline)) {

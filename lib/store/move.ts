@@ -85,7 +85,7 @@ export class Moves {
       const at = now();
       const record = await this.backend.getWithTtl(plan.from.recordKey, deadline);
       const begun = now();
-      const source = record && (await this.source(plan.from, record, at));
+      const source = record && (await this.source(plan.from, record, at, deadline));
       if (!source) return undefined;
       const target = await this.target(plan, source);
       deadline += now() - begun;
@@ -135,9 +135,10 @@ export class Moves {
     { id }: Place,
     { bytes, ttl }: { readonly bytes: Buffer; readonly ttl: number | null },
     at: number,
+    deadline: number,
   ): Promise<Source | undefined> {
     // A copy, since a serializer may give its bytes out as they are, and they are to be compared.
-    const found = await this.reads.decode(id, Buffer.from(bytes));
+    const found = await this.reads.decode(id, Buffer.from(bytes), deadline);
     return found && !found.header.movedAway ? { ...found, bytes, left: ttl, at } : undefined;
   }
 
@@ -212,7 +213,7 @@ export class Moves {
       if (await this.backend.compareAndSet(recordKey, expected, { set, expiry: expiry() }, deadline)) return set;
       assertTimeLeft(deadline);
       const current = await this.backend.get(recordKey, deadline);
-      const known = current && (await this.codec.header(id, current));
+      const known = current && (await this.codec.header(id, current, deadline));
       // Whatever changed it kept the mark.
       if (!current || !known?.movedAway) return undefined;
       const next = { ...header, tags: known.tags, incarnation: known.incarnation };

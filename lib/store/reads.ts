@@ -84,7 +84,7 @@ export class Reads {
     if (this.near) return this.readAndKeep(this.near, id, deadline, maySlide);
     if (maySlide && this.settings.sliding) return this.readAndSlide(id, deadline);
     const found = this.backend.get(this.naming.recordKey(id), deadline);
-    return found.then((bytes) => bytes && this.decode(id, bytes));
+    return found.then((bytes) => bytes && this.decode(id, bytes, deadline));
   }
 
   private async touched(key: string, options: GetOptions): Promise<unknown> {
@@ -96,7 +96,7 @@ export class Reads {
     const deadline = this.deadline();
     const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
     const begun = now();
-    const found = bytes && (await this.decode(id, bytes)); // a schema takes its own time
+    const found = bytes && (await this.decode(id, bytes, deadline)); // a schema takes its own time
     if (found) await this.rewrites.extend(id, ttl, deadline + now() - begun, { ...found, head: headOf(found.bytes) });
     return this.handOut(found);
   }
@@ -112,8 +112,8 @@ export class Reads {
    * The value in a record's bytes; `undefined` if that is too old to be read. At once, if it can be: through an async function
    * the reads of 512 callers take a tenth longer (bench/micro.mjs).
    */
-  decode(id: string, bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
-    const decoded = this.codec.decode(id, bytes);
+  decode(id: string, bytes: Buffer, until?: number): Decoded | undefined | Promise<Decoded | undefined> {
+    const decoded = this.codec.decode(id, bytes, until);
     return decoded instanceof Promise ? decoded.then(this.young) : this.young(decoded);
   }
 
@@ -128,7 +128,7 @@ export class Reads {
       this.backend.ttl(recordKey, deadline),
     ]);
     const begun = now();
-    const found = bytes && left !== undefined ? await this.decode(id, bytes) : undefined;
+    const found = bytes && left !== undefined ? await this.decode(id, bytes, deadline) : undefined;
     if (found && left !== undefined && slideDueIn(this.settings, found.header, left, this.backend.now()) <= 0) {
       await this.slide(found, left, deadline + now() - begun);
     }
@@ -148,7 +148,7 @@ export class Reads {
       // Whatever copy there is, this is newer.
       near.drop(id);
       const answeredAt = now();
-      const found = bytes && (await this.decode(id, bytes));
+      const found = bytes && (await this.decode(id, bytes, deadline));
       const spent = now() - answeredAt;
       if (!found) return undefined;
       const clock = this.backend.now();

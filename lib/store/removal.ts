@@ -27,7 +27,7 @@ export class Removal {
     private readonly walks: Walks,
     private readonly deadline: () => number,
     /** Where others than plain records are read: opens one, `undefined` if it counts as absent. */
-    private readonly open?: (id: string, bytes: Buffer) => Promise<unknown>,
+    private readonly open?: (id: string, bytes: Buffer, deadline: number) => Promise<unknown>,
   ) {}
 
   /** Deletes records; the number of those that were there. */
@@ -47,14 +47,14 @@ export class Removal {
   /** A record that cannot be opened stays: the key that is missing here may be elsewhere. */
   private async takeOpened(
     id: string,
-    open: (id: string, bytes: Buffer) => Promise<unknown>,
+    open: (id: string, bytes: Buffer, deadline: number) => Promise<unknown>,
     deadline: number,
   ): Promise<Buffer | undefined> {
     const recordKey = this.naming.recordKey(id);
     for (;;) {
       const bytes = await this.backend.get(recordKey, deadline);
       const begun = now();
-      if (!bytes || (await open(id, Buffer.from(bytes))) === undefined) return undefined;
+      if (!bytes || (await open(id, Buffer.from(bytes), deadline)) === undefined) return undefined;
       deadline += now() - begun; // a schema takes its own time
       if (await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline)) return bytes;
       assertTimeLeft(deadline);

@@ -38,7 +38,7 @@ export class Rewrites {
     const recordKey = this.naming.recordKey(id);
     for (let covered: RecordHeader | undefined; ;) {
       const bytes = await this.backend.get(recordKey, deadline);
-      const header = bytes && (await this.codec.header(id, bytes));
+      const header = bytes && (await this.codec.header(id, bytes, deadline));
       if (covered) await this.uncover(id, covered, header, deadline);
       if (!bytes || !header || isTooOld(this.settings, header, this.backend.now())) {
         this.backend.forget(recordKey); // Redis may not have told of it yet
@@ -92,7 +92,7 @@ export class Rewrites {
   /** What there is under an id. It is read whole, since what cannot be read must not live longer; its value is not made. */
   private async head(id: string, deadline: number): Promise<RecordHead | undefined> {
     const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
-    const header = bytes && (await this.codec.header(id, bytes));
+    const header = bytes && (await this.codec.header(id, bytes, deadline));
     return header && { id, header, head: headOf(bytes) };
   }
 

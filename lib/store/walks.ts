@@ -105,7 +105,7 @@ export class Walks {
     try {
       const timed = isTimed ? await this.backend.getWithTtl(recordKey, deadline) : undefined;
       const bytes = isTimed ? timed?.bytes : await this.backend.get(recordKey, deadline);
-      const found = bytes && (await this.codec.decode(id, bytes, 'throw'));
+      const found = bytes && (await this.codec.decode(id, bytes, deadline, 'throw'));
       const now = this.backend.now();
       if (!found || isTooOld(this.settings, found.header, now)) return undefined;
       const left = withinAge(this.settings, found.header, timed?.ttl ?? null, now);
@@ -152,7 +152,7 @@ export class Walks {
   ): Promise<{ readonly key: string; readonly bytes: Buffer } | undefined> {
     try {
       const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
-      return bytes && { key: this.naming.keyOf(await this.codec.key(id, bytes)), bytes };
+      return bytes && { key: this.naming.keyOf(await this.codec.key(id, bytes, deadline)), bytes };
     } catch (error) {
       return this.refuse(id, error, onCorrupt);
     }

@@ -227,7 +227,7 @@ export class Writes {
     const recordKey = this.naming.recordKey(id);
     const bytes = await this.backend.get(recordKey, deadline);
     // A copy, since a serializer may give its bytes out as they are. A schema has to be done by the deadline: the indexes cover no longer.
-    const found = bytes && (await this.codec.decode(id, Buffer.from(bytes)));
+    const found = bytes && (await this.codec.decode(id, Buffer.from(bytes), deadline));
     if (!bytes || (found && !isTooOld(this.settings, found.header, this.backend.now()))) return false;
     const isGone = await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline);
     if (isGone) await this.tags.leaveTold([{ id, bytes }], deadline);

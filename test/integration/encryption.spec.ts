@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import {
   CacheConfigError,
@@ -11,6 +12,7 @@ import { allOf } from '../contract/store-contract.js';
 import { CacheApp } from '../support/cache-app.js';
 import { commandsDuring } from '../support/command-stats.js';
 import { eventually } from '../support/eventually.js';
+import { TcpProxy } from '../support/proxy.js';
 import { reasonOf } from '../support/reason-of.js';
 import { Stage } from '../support/stage.js';
 
@@ -288,6 +290,29 @@ describe('encryption on Redis', () => {
       expect(await store.get('old')).toBe('older');
       expect(stage.warnings).toHaveLength(_ === 'never answers' ? 0 : 1);
       expect(stage.warnings.join()).not.toMatch(/secret|token/);
+    });
+
+    it('is waited for within the timeout of the call, however late the record came', async () => {
+      await (await open({ encryption: { keys: [newKey] } })).put('key', 'new');
+      const proxy = await TcpProxy.start(stage.server);
+      try {
+        let asked = 0;
+        const encryption = () => (asked++ === 0 ? { keys: [oldKey] } : new Promise<never>(() => undefined));
+        const store = await open({ url: proxy.url, timeout: 1500, encryption });
+        await store.inspect('other'); // Redis then knows the script
+        await delay(1000); // the function is asked again after that time at the earliest
+        proxy.delay(500); // each way
+        const begun = performance.now();
+        const reads = [store.get('key'), store.getMany(['key']), store.take('key'), store.inspect('key')];
+        const changes = [store.update('key', () => 1), store.move('key', 'other'), store.deleteIf('key', () => true)];
+        for (const reason of await Promise.all([...reads, ...changes].map(reasonOf))) {
+          expect(reason).toMatchObject({ code: 'CACHE_UNAVAILABLE', outcome: 'not-sent' });
+        }
+        expect(asked).toBe(2);
+        expect(performance.now() - begun).toBeLessThan(2200);
+      } finally {
+        await proxy.stop();
+      }
     });
   });
 
