@@ -96,7 +96,9 @@ export const HEADS = script(`
 ${TAGGED_HEAD}
 local told, bytes = {}, 0
 for i, key in ipairs(KEYS) do
-  local head, start = tagged_head(key)
+  local head, start, problem = tagged_head(key)
+  -- A user who may not read is told so (NOPERM): nobody knows whether there is a record.
+  if problem and not problem:find('WRONGTYPE', 1, true) then redis.call('GETRANGE', key, 0, 0) end
   told[i] = head or start
   if told[i] == '' and redis.call('EXISTS', key) == 0 then told[i] = false end
   bytes = bytes + (told[i] and #told[i] or 0)

@@ -103,12 +103,12 @@ export function taggedHead(bytes: Buffer): Buffer | undefined {
 
 /**
  * The same in Lua, for scripts that delete records: a function that gives the head of the record under a key, or false, and the
- * first bytes of whatever is there ('' if nothing, or of another type).
+ * first bytes of whatever is there: '' if nothing, and also if Redis refuses to give them, with the reason as a third value.
  */
 export const TAGGED_HEAD = `
 local function tagged_head(key)
   local start = redis.pcall('GETRANGE', key, 0, ${TAGS_AT - 1})
-  if type(start) ~= 'string' then return false, '' end
+  if type(start) ~= 'string' then return false, '', start.err end
   local mark, flags = start:byte(1, 2)
   if #start < ${TAGS_AT} or mark ~= ${MARK} or math.floor(flags / 16) ~= ${VERSION / 16} or flags % 16 < ${TAGGED} then
     return false, start

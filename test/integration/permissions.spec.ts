@@ -67,4 +67,14 @@ describe('a user of Redis with the rules of the documentation', () => {
     await expect(store.take('a')).rejects.toMatchObject({ reply: 'NOPERM' });
     expect(await store.get('a')).toBe(1);
   });
+
+  it('is told that it may not read, and of no corrupt record, where GETRANGE is forbidden', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    await store.put('a', 1, { tags: ['user:42'] });
+    await stage.server.cli('ACL', 'SETUSER', 'app', '-getrange');
+    await expect(store.keys({ tag: 'user:42' })).rejects.toMatchObject({ reply: 'NOPERM' });
+    await expect(store.deleteByTag('user:42')).rejects.toMatchObject({ reply: 'NOPERM' });
+    await expect(store.get('a')).rejects.toMatchObject({ reply: 'NOPERM' });
+    expect(await store.delete('a')).toBe(true); // a revocation needs no reading
+  });
 });
