@@ -124,9 +124,9 @@ export function toRefusal(error: unknown, place: string): CacheConfigError | und
   if (LOGIN_REFUSED.test(message)) {
     return refused('url', `Redis refused the login (${message.split(' ', 1)[0]}): check user name and password`);
   }
-  if (/DB index|SELECT is not allowed|NOPERM.*select/i.test(message)) {
+  if (/DB index|SELECT is not allowed|NOPERM.*select/i.test(message))
     return refused('url', `Redis refused the database number (${message})`);
-  }
+  if (message.startsWith('NOPERM')) return refused('url', `the user lacks a permission that is needed (${message})`);
   if (/cluster support disabled/.test(message)) {
     return refused('url', 'the server is no Redis Cluster: use redis:// instead of redis-cluster://');
   }
@@ -143,7 +143,7 @@ function tlsAdvice(code: string): string {
       'only has self-signed certificates, accept any with redis: { tls: { rejectUnauthorized: false } }'
     );
   }
-  return code === 'EPROTO'
+  return /^EPROTO$|WRONG_VERSION/.test(code)
     ? 'does the server speak TLS on this port?'
     : 'check redis: { tls: { ca, cert, key, servername } }';
 }

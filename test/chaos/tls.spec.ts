@@ -1,5 +1,7 @@
 import { CacheConfigError, CacheUnavailableError, type RedisCacheModuleOptions } from 'nestjs-redis-cache-store';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CacheApp } from '../support/cache-app.js';
 import { endure } from '../support/endure.js';
@@ -104,6 +106,26 @@ describe('TLS, logins and sockets', () => {
       const reason = await refusal({ url, redis: { tls: { ca, servername: 'redis.example' } } });
       expect(reason).toBeInstanceOf(CacheConfigError);
       expect(reason).toMatchObject({ option: 'redis.tls', message: expect.stringContaining('servername') });
+    });
+
+    it('with a wrong certificate in the background is down with the reason, and ready once the certificate is right', async () => {
+      const { url, port } = await serve({ tls: certificates.selfSigned });
+      const app = await start({ url, redis: { tls: { ca } }, startup: 'background' });
+      await eventually(() => expect(app.connection.status).toBe('down'));
+      expect(app.connection.lastError).toMatchObject({ option: 'redis.tls' });
+      expect(await reasonOf(app.store.get('key'))).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
+      await servers.pop()?.stop();
+      await serve({ tls: certificates.trusted, port });
+      await eventually(() => expectServed(app), { timeout: 10_000 });
+      expect(app.connection.lastError).toBeUndefined();
+    });
+
+    it('asks whether a server speaks TLS that answers in plain text', async () => {
+      const plain = createServer((socket) => socket.on('error', () => undefined).end('-DENIED protected mode\r\n'));
+      await once(plain.listen(0, '127.0.0.1'), 'listening');
+      const reason = await refusal({ url: `rediss://localhost:${(plain.address() as AddressInfo).port}` });
+      plain.close();
+      expect(reason).toMatchObject({ option: 'redis.tls', message: expect.stringContaining('speak TLS on this port') });
     });
 
     it('fails the boot in time at a server without TLS, which answers nothing, and asks whether it speaks TLS', async () => {

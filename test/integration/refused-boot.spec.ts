@@ -31,6 +31,7 @@ describe('a boot that Redis refuses', () => {
     [guarded, open] = await Promise.all([RedisServer.start({ password: 'right' }), RedisServer.start()]);
     await guarded.cli('ACL', 'SETUSER', 'app', 'on', '>right', '~*', '+@all');
     await guarded.cli('ACL', 'SETUSER', 'nodb', 'on', `>${SECRET}`, '~*', '+@all', '-select');
+    await guarded.cli('ACL', 'SETUSER', 'idle', 'on', `>${SECRET}`, '~*', '-@all');
     await guarded.cli('ACL', 'SETUSER', 'off', 'off', `>${SECRET}`, '~*', '+@all');
   });
   beforeEach(() => logged.splice(0));
@@ -72,6 +73,11 @@ describe('a boot that Redis refuses', () => {
         guarded,
         { url: at(guarded, '', '/main').replace('redis:', 'redis-sentinel:'), redis: { sentinelPassword: SECRET } },
       ],
+    ],
+    [
+      'a user who may do nothing that a connection needs',
+      "'ping'",
+      () => [guarded, { url: at(guarded, `idle:${pw}@`) }],
     ],
     ['a Cluster that is none', 'cluster', () => [open, { url: at(open).replace('redis:', 'redis-cluster:') }]],
   ];

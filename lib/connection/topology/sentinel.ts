@@ -123,7 +123,7 @@ export class Sentinels {
   #refused(error: unknown): unknown {
     if (!(error instanceof CacheConfigError)) return error;
     const { option, problem, cause } = error;
-    const login = `${problem} as "sentinelUsername" and "sentinelPassword"; those of the url are for the master`;
+    const login = `${problem} (of a sentinel: redis: { sentinelUsername, sentinelPassword }, not those of the url)`;
     if (option === 'url') return new CacheConfigError('redis.sentinelPassword', login, { cause });
     if (!this.#options.redis.sentinelTLS) return error;
     return new CacheConfigError('redis.sentinelTLS', problem.replaceAll('tls: {', 'sentinelTLS: {'), { cause });
