@@ -71,6 +71,11 @@ export function leadsToWrongServer(error: unknown): boolean {
   return WRONG_SERVER.has(replyCode(error) ?? '');
 }
 
+/** @throws the reason for which PING was refused, but for MISCONF: a server that cannot save takes no writes, and serves reads */
+export function orUnsaved(refusal: unknown): void {
+  if (!(refusal instanceof CacheCommandError && refusal.reply === 'MISCONF')) throw refusal;
+}
+
 /** Where a Cluster says that a command belongs. */
 export interface Redirection {
   /** `ASK`: this command only, after ASKING. */
@@ -99,15 +104,12 @@ export function toCacheError(
   if (error instanceof CacheUnavailableError) return new CacheUnavailableError(error.reason, lost, error.message);
   const cause = describe(error, words);
   const reply = replyCode(error);
-  if (reply && LOGIN_REFUSED.test(cause.message)) {
+  if (reply && LOGIN_REFUSED.test(cause.message))
     return new CacheUnavailableError('disconnected', 'not-sent', 'Redis refused the login', { cause });
-  }
-  if (reply && !NOT_NOW.has(reply) && !TURNED_AWAY.test(cause.message)) {
+  if (reply && !NOT_NOW.has(reply) && !TURNED_AWAY.test(cause.message))
     return new CacheCommandError(reply, `Redis refused the command: ${cause.message}`, { cause });
-  }
-  if (reply || !written) {
+  if (reply || !written)
     return new CacheUnavailableError('disconnected', 'not-sent', 'Redis is not serving', { cause });
-  }
   const message = 'the connection to Redis was lost before the reply';
   return new CacheUnavailableError('disconnected', 'unknown', message, { cause });
 }
@@ -121,19 +123,15 @@ export function toRefusal(error: unknown, place: string): CacheConfigError | und
   const { message } = cause;
   const code = (cause as Detailed).code ?? '';
   const refused = (option: string, problem: string) => new CacheConfigError(option, `${place}: ${problem}`, { cause });
-  if (LOGIN_REFUSED.test(message)) {
+  if (LOGIN_REFUSED.test(message))
     return refused('url', `Redis refused the login (${message.split(' ', 1)[0]}): check user name and password`);
-  }
   if (/DB index|SELECT is not allowed|NOPERM.*select/i.test(message))
     return refused('url', `Redis refused the database number (${message})`);
   if (message.startsWith('NOPERM')) return refused('url', `the user lacks a permission that is needed (${message})`);
-  if (/cluster support disabled/.test(message)) {
+  if (/cluster support disabled/.test(message))
     return refused('url', 'the server is no Redis Cluster: use redis:// instead of redis-cluster://');
-  }
-  if (TLS_PROBLEM.test(code)) {
-    return refused('redis.tls', `the TLS connection failed (${code}: ${message}); ${tlsAdvice(code)}`);
-  }
-  return undefined;
+  if (!TLS_PROBLEM.test(code)) return undefined;
+  return refused('redis.tls', `the TLS connection failed (${code}: ${message}); ${tlsAdvice(code)}`);
 }
 
 function tlsAdvice(code: string): string {

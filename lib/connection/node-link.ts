@@ -6,7 +6,7 @@ import type { RedisCommand, RedisReply, Settled } from '../ioredis/command.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
-import { describe, describeAt, failedAt, leadsToWrongServer, replyCode, toCacheError } from './failures.js';
+import { describe, describeAt, failedAt, leadsToWrongServer, orUnsaved, replyCode, toCacheError } from './failures.js';
 import { InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
 import { nameOf } from './redis-url.js';
@@ -185,7 +185,7 @@ export class NodeLink {
     if (login.username || login.password) steps.push(this.#logIn(login, deadline));
     if (db > 0) steps.push(this.send(['select', String(db)], deadline));
     // PING is refused while the data set is being loaded, on a replica without a master, and without a login.
-    steps.push(this.send(['ping'], deadline), this.#readClock(deadline));
+    steps.push(this.send(['ping'], deadline).catch(orUnsaved), this.#readClock(deadline));
     if (clientName) steps.push(this.send(['client', 'SETNAME', clientName], deadline).catch(() => undefined));
     await Promise.all(steps);
   }

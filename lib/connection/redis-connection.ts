@@ -96,7 +96,7 @@ export class RedisConnection {
   /**
    * Asks Redis for a sign of life, within `timeout`; on a Cluster every master.
    *
-   * @throws CacheUnavailableError if none comes
+   * @throws CacheUnavailableError if none comes; CacheCommandError of a server that cannot save (MISCONF), which takes no writes
    * @example
    * ```ts
    * await connection.ping(); // 'PONG'

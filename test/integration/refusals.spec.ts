@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { inspect } from 'node:util';
 import {
   CacheCommandError,
@@ -10,6 +11,7 @@ import { newIncarnation } from '../../lib/record/incarnation.js';
 import { encodeHead } from '../../lib/record/layout.js';
 import { UNTAGGED } from '../support/arbitraries.js';
 import { CacheApp } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
 import { RedisServer } from '../support/redis-server.js';
 
@@ -83,6 +85,33 @@ describe('what Redis holds or refuses', () => {
     it('still empties a namespace', async () => {
       expect(await store.clear()).toBe(3);
     });
+  });
+
+  it('a Redis that cannot save (MISCONF) refuses writes and deletions, and serves reads, also to those who connect now', async () => {
+    const unsaved = await RedisServer.start();
+    const open = () => CacheApp.start({ url: unsaved.url, timeout: '5s', startupTimeout: '5s' });
+    const apps = [await open()];
+    try {
+      await apps[0]?.store.put('token', 1);
+      rmSync(unsaved.dir, { recursive: true });
+      await unsaved.cli('CONFIG', 'SET', 'save', '3600 1');
+      await unsaved.cli('BGSAVE');
+      await eventually(async () => expect(await unsaved.cli('INFO')).toContain('rdb_last_bgsave_status:err'));
+      await unsaved.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      apps.push(await open());
+      for (const { store: each, connection } of apps) {
+        expect(await each.get('token')).toBe(1);
+        const calls = [each.put('key', 1), each.delete('token'), each.take('token'), each.touch('token', '1h')];
+        for (const call of [...calls, connection.ping()]) {
+          expect(await reasonOf(call)).toMatchObject({ code: 'CACHE_COMMAND', reply: 'MISCONF' });
+        }
+      }
+      await unsaved.cli('CONFIG', 'SET', 'stop-writes-on-bgsave-error', 'no');
+      expect(await apps[0]?.store.take('token')).toBe(1);
+    } finally {
+      for (const opened of apps) await opened.close();
+      await unsaved.stop();
+    }
   });
 
   describe('bytes that are no record of ours', () => {
