@@ -8,7 +8,6 @@ import { HIT, READ } from './counter-scripts.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';
 import { ReadBatcher } from './read-batcher.js';
-import { RedisCaller } from './redis-caller.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
 import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
@@ -33,8 +32,7 @@ export class RedisBackend implements CacheBackend {
   readonly getToKeep: CacheBackend['getToKeep'];
   private readonly reads: RedisReads;
   private readonly sizes: RecordSizes;
-  private readonly caller: RedisCaller;
-  private readonly writes: WriteBatcher;
+  private readonly caller: WriteBatcher;
   private readonly indexes: RedisIndexes;
 
   constructor(
@@ -45,8 +43,7 @@ export class RedisBackend implements CacheBackend {
     this.reads = new RedisReads(connection, maxBytes, this.sizes);
     this.get = new ReadBatcher(this.reads.fetch, copyOf).get;
     this.getToKeep = new ReadBatcher(this.reads.fetchToKeep, (found) => ({ ...found, bytes: copyOf(found.bytes) })).get;
-    this.caller = new RedisCaller(connection);
-    this.writes = new WriteBatcher(this.caller, !connection.isCluster);
+    this.caller = new WriteBatcher(connection);
     this.indexes = new RedisIndexes(connection, this.caller);
   }
 
@@ -68,7 +65,7 @@ export class RedisBackend implements CacheBackend {
 
   set(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<unknown> {
     this.sizes.see(key, bytes.length);
-    return this.writes.set(key, bytes, expiryArguments(expiry), deadline);
+    return this.caller.set(key, bytes, expiryArguments(expiry), deadline);
   }
 
   async swap(key: string, bytes: Buffer, expiry: Expiry, deadline: number): Promise<Buffer | undefined> {

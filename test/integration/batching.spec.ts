@@ -173,7 +173,7 @@ describe('reads of one turn of the event loop on a Cluster', () => {
     await app.store.putMany(numbered(50).map((key) => [key, 1]));
     expect(await app.store.getMany(numbered(50))).toEqual(numbered(50).map(() => 1));
     for (const node of cluster.nodes) {
-      expect(String(await node.cli('INFO', 'commandstats'))).not.toMatch(/evalsha|mget/);
+      expect(String(await node.cli('INFO', 'commandstats'))).not.toMatch(/eval|mget/);
     }
   });
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheCommandError } from 'nestjs-redis-cache-store';
 import { now } from '../../lib/redis-cache.timers.js';
@@ -25,7 +26,7 @@ describe('puts of one turn of the event loop', () => {
     const url = proxy.url.replace('//', '//app:secret@');
     app = await CacheApp.start({ url, namespace: 'batch', ttl: '1h', timeout: 500 });
     ({ store } = app);
-    await settled([store.put('a', 0), store.put('b', 0)]); // Redis knows the script
+    await settled([store.put('a', 0), store.put('b', 0)]);
   });
   afterEach(async () => {
     await server.cli('CONFIG', 'SET', 'maxmemory', '0');
@@ -38,13 +39,13 @@ describe('puts of one turn of the event loop', () => {
   const putAll = (keys: readonly string[], value: unknown = 1) => store.putMany(keys.map((key) => [key, value]));
 
   it('go out as one command for every 32 records', async () => {
-    expect(await commandsDuring(server, () => putAll(numbered(70)))).toEqual({ evalsha: 3, set: 70 });
+    expect(await commandsDuring(server, () => putAll(numbered(70)))).toEqual({ eval: 3, set: 70 });
     expect(await store.getMany(numbered(70))).toEqual(numbered(70).map(() => 1));
   });
 
   it('go out as one command for every 64 KiB', async () => {
     const records = () => putAll(numbered(5), Buffer.alloc(30_000));
-    expect(await commandsDuring(server, records)).toEqual({ evalsha: 2, set: 5 });
+    expect(await commandsDuring(server, records)).toEqual({ eval: 2, set: 5 });
   });
 
   it('go out as a SET if there is one of them, or one that is larger than 64 KiB', async () => {
@@ -86,10 +87,12 @@ describe('puts of one turn of the event loop', () => {
     expect(await store.getMany(numbered(3))).toEqual([1, 1, 1]);
   });
 
-  it('are written where Redis has forgotten its scripts', async () => {
+  it('are not overtaken by those of the next turn where Redis has forgotten its scripts', async () => {
     await server.cli('SCRIPT', 'FLUSH');
-    await putAll(numbered(3));
-    expect(await store.getMany(numbered(3))).toEqual([1, 1, 1]);
+    const calls = [putAll(['a', 'b'], 'first')];
+    await nextTurn();
+    await Promise.all([...calls, store.put('a', 'second')]);
+    expect(await store.getMany(['a', 'b'])).toEqual(['second', 'first']);
   });
 
   it('reject all with the true reply where Redis has no memory left, and write nothing', async () => {
@@ -136,6 +139,21 @@ describe('writes of a backend', () => {
     await Promise.all([set('a', 1_000), set('b', 5_000), set('c', 2_000)]);
     expect(await calls('set')).toBe(3);
     expect((await calls('evalsha')) + (await calls('eval'))).toBe(0);
+  });
+
+  type Act = (deadline: number) => Promise<unknown>;
+  const later: [string, Act, number][] = [
+    ['delete', (deadline) => opened.backend.delete(['a'], deadline), 0],
+    ['compareAndSet', (deadline) => opened.backend.compareAndSet('a', bytes, 'delete', deadline), 0],
+    ['swap', (deadline) => opened.backend.swap('a', Buffer.from('swapped'), 'never', deadline), 7],
+    ['setIfAbsent', (deadline) => opened.backend.setIfAbsent('a', Buffer.from('absent'), 'never', deadline), 6],
+  ];
+  it.each(later)('come before a %s of the same turn that is called after them', async (_, act, length) => {
+    const deadline = now() + 5_000;
+    await act(deadline); // Redis knows its script
+    await opened.backend.delete(['a'], deadline);
+    await Promise.all([...['a', 'b'].map((key) => opened.backend.set(key, bytes, 'never', deadline)), act(deadline)]);
+    expect(await opened.redis('', 'STRLEN', 'a')).toBe(length);
   });
 
   it('are sent again by themselves from the first on that Redis refuses amid a command, and those before are not', async () => {
