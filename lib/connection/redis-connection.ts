@@ -3,7 +3,7 @@ import type { Observable } from 'rxjs';
 import { CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
 import { countRetry, tellConnection, tellNearCache } from '../redis-cache.diagnostics.js';
 import type { CacheConnectionSource } from '../redis-cache.diagnostics.js';
-import { bounded, delay, now } from '../redis-cache.timers.js';
+import { bounded, delay, now, setImmediate } from '../redis-cache.timers.js';
 import { pauseBefore } from './backoff.js';
 import { mayRepeat } from './call.js';
 import type { Call, RedisCommand, RedisReply } from './call.js';
@@ -128,12 +128,13 @@ export class RedisConnection {
   }
 
   /**
-   * Lets calls in flight be answered, at most for `timeout`, then closes. Afterwards no socket, timer or listener is left.
+   * Lets calls in flight be answered, those of the same turn included, at most for `timeout`, then closes. Afterwards no socket, timer or listener is left.
    *
    * @internal
    */
   close(): Promise<void> {
-    this.#closing ??= Promise.resolve().then(() => this.#stop());
+    // Calls of this turn leave at its end.
+    this.#closing ??= new Promise(setImmediate).then(() => this.#stop());
     return this.#closing;
   }
 

@@ -206,6 +206,16 @@ describe('the life of a connection', () => {
       expect(await reader.exists('cache:key')).toBe(1);
     });
 
+    it('comes after calls of the same turn, which leave at its end, have been answered', async () => {
+      const app = await started({ url: server.url, timeout: '10s' });
+      for (let i = 0; i < 10; i++) await app.store.put('before', 1); // nothing of the boot is on its way any more
+      const calls = [app.store.put('a', 1), app.store.put('b', 1), app.store.get('before')];
+      const closed = app.close();
+      expect(await Promise.all(calls)).toEqual([undefined, undefined, 1]);
+      await closed;
+      expect(await server.cli('EXISTS', 'cache:a', 'cache:b')).toBe(2);
+    });
+
     it('is bounded by the timeout, where they are never answered', async () => {
       const app = await started({ url: server.url, timeout: 500 });
       server.freeze();
