@@ -245,10 +245,9 @@ export class NodeLink {
     }
     this.#inFlight.remove(command);
     if (error === undefined) return undefined;
-    const isEnding = this.#reason !== undefined;
-    if (!isEnding && leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
-      // In good order: what else was sent may still be answered.
-      this.#reason = describe(error, command.words);
+    if (this.#reason === undefined && leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
+      // In good order: what else was sent may still be answered. What is not must not be told that Redis refused it.
+      this.#reason = new Error(describe(error, command.words).message);
       this.#client.disconnect();
     }
     return toCacheError(error, command.written, command.words);

@@ -181,6 +181,23 @@ describe('Between the application and Redis', () => {
       expect(counter).toBeLessThanOrEqual(acknowledged + unknown);
     });
 
+    it('a write is not sent again for the refusal of another, after which its connection was left', async () => {
+      await app.store.increment('hits');
+      await delay(1000); // a connection that is younger is not left
+      await server.cli('REPLICAOF', '127.0.0.1', 1);
+      proxy.stallReplies();
+      const refused = app.store.put('key', 1);
+      await delay(50);
+      await server.cli('REPLICAOF', 'NO', 'ONE');
+      const hit = app.store.increment('hits');
+      await eventually(async () => expect(await other.store.counter('hits')).toMatchObject({ count: 2 }));
+      void proxy.dropReplies(1);
+      await proxy.resume();
+      await expect(hit).rejects.toMatchObject(UNKNOWN);
+      await refused; // sent again, to a master
+      expect(await other.store.counter('hits')).toMatchObject({ count: 2 });
+    });
+
     it('a read is repeated on a fresh connection', async () => {
       await other.store.put('session', 'value');
       const accepted = proxy.accepted;

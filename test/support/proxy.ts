@@ -115,8 +115,8 @@ export class TcpProxy {
     this.stall(NONE);
     this.turningAway = false;
     this.latency = 0;
-    this.replyLost = undefined;
     for (const link of this.links) link.flush();
+    this.replyLost = undefined;
     if (this.server === undefined) await this.listen();
   }
 
