@@ -14,7 +14,8 @@ interface Pass {
 }
 
 /**
- * Passes over the index of a tag until no record that was there at the beginning can have escaped to another key by `move`.
+ * Passes over the index of a tag until no record that was there at the beginning can have escaped to another key by `move`: of a
+ * walk that deletes, or that gives each key once.
  *
  * A move adds the entry of the new record, writes that, and then ends the old one. A pass that read its page of the index before,
  * and looks at the records after, sees neither. So there are further passes, until one meets nothing but records that it
@@ -23,6 +24,7 @@ interface Pass {
  */
 export class Sweep {
   private pass: Pass = { dead: new Set(), isLive: false, isDisturbed: false };
+  private readonly given = new Set<string>();
 
   /** The pages of all passes. */
   async *pages(walk: (onGone: OnGone) => AsyncIterable<readonly RecordHead[]>): AsyncIterable<readonly RecordHead[]> {
@@ -47,6 +49,19 @@ export class Sweep {
     const isMoved = ({ header }: RecordHead) => header.movedAway;
     this.pass.isDisturbed ||= gone.length < records.length || records.some(isMoved) || gone.some(isMoved);
   }
+
+  /** Those of a page that no page before had. */
+  fresh(page: readonly RecordHead[]): readonly RecordHead[] {
+    const fresh = page.filter(({ id }) => !this.given.has(id));
+    for (const { id } of fresh) this.given.add(id);
+    return fresh;
+  }
+
+  /** To be told of a record of a page that was gone when it was read. It may have been moved, and may be moved back. */
+  readonly lost = (id: string): void => {
+    this.given.delete(id);
+    this.pass.isDisturbed = true;
+  };
 
   private readonly onGone: OnGone = (member, isTrimmed) => {
     if (isTrimmed) this.pass.isDisturbed = true;

@@ -8,6 +8,7 @@ import { isTooOld, withinAge } from './expiry.js';
 import type { KeyNaming } from './key-naming.js';
 import { Parts } from './parts.js';
 import type { StoreSettings } from './store-settings.js';
+import { Sweep } from './sweep.js';
 import { isOfAnotherType } from './tag-index.js';
 import type { TagIndex } from './tag-index.js';
 
@@ -71,7 +72,7 @@ export class Walks {
 
   /** A single record, as walks give it. */
   async record(key: string): Promise<CacheRecord | undefined> {
-    const found = await this.read(this.naming.id(key), true, this.deadline(), this.settings.onCorrupt, key);
+    const found = await this.read(this.naming.id(key), true, this.deadline(), this.settings.onCorrupt, { key });
     return found && this.recordOf(found);
   }
 
@@ -82,8 +83,11 @@ export class Walks {
       throw new CacheArgumentError(`onCorrupt: must be 'throw' or 'skip'`);
     }
     const parts = new Parts(this.deadline);
-    for await (const ids of this.found(options, onCorrupt)) {
-      for await (const part of parts.read(ids, (id, deadline) => this.read(id, isTimed, deadline, onCorrupt))) {
+    const sweep = new Sweep();
+    const read = (id: string, deadline: number) =>
+      this.read(id, isTimed, deadline, onCorrupt, { onAbsent: sweep.lost });
+    for await (const ids of this.found(options, onCorrupt, sweep)) {
+      for await (const part of parts.read(ids, read)) {
         for (const record of part) if (record?.key.startsWith(prefix)) yield record;
       }
     }
@@ -99,12 +103,13 @@ export class Walks {
     isTimed: boolean,
     deadline: number,
     onCorrupt: OnCorrupt,
-    key?: string,
+    { key, onAbsent }: { readonly key?: string; readonly onAbsent?: (id: string) => void },
   ): Promise<Walked | undefined> {
     const recordKey = this.naming.recordKey(id);
     try {
       const timed = isTimed ? await this.backend.getWithTtl(recordKey, deadline) : undefined;
       const bytes = isTimed ? timed?.bytes : await this.backend.get(recordKey, deadline);
+      if (!bytes) onAbsent?.(id);
       const found = bytes && (await this.codec.decode(id, bytes, deadline, 'throw'));
       const now = this.backend.now();
       if (!found || isTooOld(this.settings, found.header, now)) return undefined;
@@ -118,7 +123,7 @@ export class Walks {
   /** Those of the records whose keys begin with a prefix. */
   async prefixed<T extends { readonly id: string }>(records: readonly T[], prefix: string): Promise<readonly T[]> {
     const ids = records.map(({ id }) => id);
-    const keys = await this.keysOf(ids, this.settings.onCorrupt, new Parts(this.deadline));
+    const keys = await this.keysOf(ids, this.settings.onCorrupt, new Parts(this.deadline), () => undefined);
     return records.filter((_, i) => keys[i]?.startsWith(prefix));
   }
 
@@ -127,8 +132,9 @@ export class Walks {
     const { onCorrupt } = this.settings;
     const prefix = options?.prefix ?? '';
     const parts = new Parts(this.deadline);
-    for await (const ids of this.found(options, onCorrupt)) {
-      const keys = await this.keysOf(ids, onCorrupt, parts);
+    const sweep = new Sweep();
+    for await (const ids of this.found(options, onCorrupt, sweep)) {
+      const keys = await this.keysOf(ids, onCorrupt, parts, sweep.lost);
       yield ids.flatMap((id, i) => {
         const key = keys[i];
         return key?.startsWith(prefix) ? [{ id, key }] : [];
@@ -137,10 +143,15 @@ export class Walks {
   }
 
   /** The keys of records, in the order of their ids. */
-  private async keysOf(ids: readonly string[], onCorrupt: OnCorrupt, parts: Parts): Promise<(string | undefined)[]> {
+  private async keysOf(
+    ids: readonly string[],
+    onCorrupt: OnCorrupt,
+    parts: Parts,
+    onAbsent: (id: string) => void,
+  ): Promise<(string | undefined)[]> {
     if (this.naming.isReadable) return ids.map((id) => this.naming.keyOf(id));
     const keys: (string | undefined)[] = [];
-    const read = (id: string, deadline: number) => this.keyOf(id, onCorrupt, deadline);
+    const read = (id: string, deadline: number) => this.keyOf(id, onCorrupt, deadline, onAbsent);
     for await (const part of parts.read(ids, read)) keys.push(...part.map((found) => found?.key));
     return keys;
   }
@@ -149,9 +160,11 @@ export class Walks {
     id: string,
     onCorrupt: OnCorrupt,
     deadline: number,
+    onAbsent: (id: string) => void,
   ): Promise<{ readonly key: string; readonly bytes: Buffer } | undefined> {
     try {
       const bytes = await this.backend.get(this.naming.recordKey(id), deadline);
+      if (!bytes) onAbsent(id);
       return bytes && { key: this.naming.keyOf(await this.codec.key(id, bytes, deadline)), bytes };
     } catch (error) {
       return this.refuse(id, error, onCorrupt);
@@ -159,7 +172,11 @@ export class Walks {
   }
 
   /** The ids of records in batches; a prefix that ids do not show is left to the caller. */
-  private async *found({ prefix = '', tag }: ScanOptions = {}, onCorrupt: OnCorrupt): AsyncIterable<readonly string[]> {
+  private async *found(
+    { prefix = '', tag }: ScanOptions = {},
+    onCorrupt: OnCorrupt,
+    sweep: Sweep,
+  ): AsyncIterable<readonly string[]> {
     const recordPrefix = this.naming.prefix + (this.naming.isReadable ? prefix : '');
     if (tag === undefined) {
       const batches = this.backend.scan(recordPrefix);
@@ -167,8 +184,12 @@ export class Walks {
       return;
     }
     const refuse = (id: string, error: CacheCorruptError) => this.refuse(id, error, onCorrupt);
-    for await (const batch of this.tags.records(this.naming.tagId(tag), this.deadline, refuse)) {
-      yield batch.map(({ id }) => id).filter((id) => this.naming.recordKey(id).startsWith(recordPrefix));
+    const tagId = this.naming.tagId(tag);
+    for await (const page of sweep.pages((onGone) => this.tags.pages(tagId, this.deadline, refuse, onGone))) {
+      yield sweep
+        .fresh(page)
+        .map(({ id }) => id)
+        .filter((id) => this.naming.recordKey(id).startsWith(recordPrefix));
     }
   }
 
