@@ -265,10 +265,12 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
   async #evict(subject: string | null): Promise<void> {
     const { limit } = this.#settings;
     if (subject === null || limit?.when !== 'evict-oldest') return;
-    // One that cannot be read is no session, and must not keep its subject from logging in.
-    const live = await this.#records.liveOf(subject, 'skip').catch(failAfterAPart);
-    const ends = live.slice(limit.sessions).map(({ id }) => this.#end('evicted', id, subject));
-    await Promise.all(ends).catch(failAfterAPart);
+    for (let ended = [false]; ended.includes(false);) {
+      // Again if one was regenerated meanwhile. One that cannot be read is no session, and must not keep its subject from logging in.
+      const live = await this.#records.liveOf(subject, 'skip').catch(failAfterAPart);
+      const ends = live.slice(limit.sessions).map(({ id }) => this.#end('evicted', id, subject));
+      ended = await Promise.all(ends).catch(failAfterAPart);
+    }
   }
 
   /** The session that an id leads to, which is kept alive. */

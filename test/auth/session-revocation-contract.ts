@@ -1,4 +1,5 @@
 import { type SessionEvent, type Sessions, TooManySessionsError } from 'nestjs-redis-cache-store/auth';
+import { SessionRecords } from '../../lib/auth/session-records.js';
 import { type AuthStage, concurrently, MINUTE } from './auth-stage.js';
 
 /** What `Sessions` promises of the sessions of a subject, over any backend. */
@@ -158,6 +159,25 @@ export function describeSessionRevocation(at: () => AuthStage): void {
         const left = [second.session.id, next?.session.id, login?.session.id];
         expect(new Set(await idsOf())).toEqual(new Set(left));
         expect(await sessions.get(first.token)).toBeUndefined();
+      });
+
+      it('ends the oldest although it is regenerated after it was found', async () => {
+        const oldest = await create();
+        await stage.pass(1000);
+        await concurrently(2, () => create());
+        const { liveOf } = SessionRecords.prototype;
+        let next: string | undefined;
+        SessionRecords.prototype.liveOf = async function (...args) {
+          SessionRecords.prototype.liveOf = liveOf;
+          const live = await liveOf.apply(this, args);
+          next = (await sessions.regenerate(oldest.token))?.token;
+          return live;
+        };
+        const { session } = await create();
+        expect(next).toHaveLength(43);
+        expect(await sessions.get(next ?? '')).toBeUndefined();
+        expect(await idsOf()).toHaveLength(3);
+        expect(await idsOf()).toContain(session.id);
       });
     });
 
