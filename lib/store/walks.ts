@@ -82,13 +82,18 @@ export class Walks {
     if (![undefined, 'throw', 'skip'].includes(options?.onCorrupt)) {
       throw new CacheArgumentError(`onCorrupt: must be 'throw' or 'skip'`);
     }
+    const tagId = options?.tag === undefined ? undefined : this.naming.tagId(options.tag);
     const parts = new Parts(this.deadline);
     const sweep = new Sweep();
     const read = (id: string, deadline: number) =>
       this.read(id, isTimed, deadline, onCorrupt, { onAbsent: sweep.lost });
     for await (const ids of this.found(options, onCorrupt, sweep)) {
       for await (const part of parts.read(ids, read)) {
-        for (const record of part) if (record?.key.startsWith(prefix)) yield record;
+        for (const record of part) {
+          // Without its tag it is what a move left behind, or was given other tags.
+          if (record && tagId !== undefined && !record.header.tags.includes(tagId)) sweep.lost(record.id);
+          else if (record?.key.startsWith(prefix)) yield record;
+        }
       }
     }
   }
