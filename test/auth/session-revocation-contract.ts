@@ -165,7 +165,7 @@ export function describeSessionRevocation(at: () => AuthStage): void {
         const oldest = await create();
         await stage.pass(1000);
         await concurrently(2, () => create());
-        const { liveOf } = SessionRecords.prototype;
+        const liveOf = Reflect.get(SessionRecords.prototype, 'liveOf');
         let next: string | undefined;
         SessionRecords.prototype.liveOf = async function (...args) {
           SessionRecords.prototype.liveOf = liveOf;
