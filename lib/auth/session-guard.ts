@@ -19,17 +19,28 @@ const REPORT_PAUSE = 60_000;
 /** When a session that cannot be read was reported last, whichever instance of the guard met it. */
 const reportedAt = new WeakMap<Sessions, number>();
 
-/** What a guard has found, by the request, message or GraphQL context. */
+/** What a guard has found. */
 interface Found {
   /** The name of the guard. */
   readonly by: string | undefined;
   readonly session?: Session | undefined;
   readonly token?: string | undefined;
 }
-const found = new WeakMap<object, Found>();
+/** By the request, message or GraphQL context, then by the handler: GraphQL answers a request by several at a time. */
+const found = new WeakMap<object, WeakMap<object, Found>>();
+
+function findingOf(context: ExecutionContext): Found | undefined {
+  return found.get(carrierOf(context))?.get(context.getHandler());
+}
+
+function setFinding(context: ExecutionContext, finding: Found): void {
+  const carrier = carrierOf(context);
+  const byHandler = found.get(carrier) ?? new WeakMap<object, Found>();
+  found.set(carrier, byHandler.set(context.getHandler(), finding));
+}
 
 /**
- * Lets everybody pass `SessionGuard`: no session is looked for. On a handler, or on a class for all of its handlers. With a name: lets
+ * Lets everybody pass `SessionGuard`: no session is looked for. On a handler, or on a class for all handlers of it and of classes derived from it. With a name: lets
  * everybody pass `SessionGuardFor(name)`.
  *
  * @example `@Public() @Post('login')`
@@ -57,7 +68,7 @@ export function RequireFresh(within: Duration): MethodDecorator & ClassDecorator
 
 /** The session that the guard has found; `undefined` on a `@Public()` handler. @example `me(@CurrentSession() session: Session<Data>)` */
 export const CurrentSession = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  return found.get(carrierOf(context))?.session;
+  return findingOf(context)?.session;
 });
 
 /**
@@ -67,7 +78,7 @@ export const CurrentSession = createParamDecorator((_: unknown, context: Executi
  * @example `@Post('logout') logout(@SessionToken() token: string) { return this.sessions.revokeToken(token); }`
  */
 export const SessionToken = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  return found.get(carrierOf(context))?.token;
+  return findingOf(context)?.token;
 });
 
 /**
@@ -119,15 +130,14 @@ export class SessionGuard implements CanActivate {
     if (within !== undefined && !session.isFresh(within)) {
       return refuse({ kind: 'stale', maxAge: Math.floor((toMilliseconds(within) ?? 0) / 1000) }, context);
     }
-    found.set(carrierOf(context), { by: this.name, session, token: sent.token });
+    setFinding(context, { by: this.name, session, token: sent.token });
     return true;
   }
 
   /** Leaves a token without a session to the handler, unless another guard has found the session that the handler asks for. */
   #leave(sent: Found, context: ExecutionContext): void {
-    const carrier = carrierOf(context);
-    const other = found.get(carrier);
-    if (!other?.session || other.by === sent.by) found.set(carrier, sent);
+    const other = findingOf(context);
+    if (!other?.session || other.by === sent.by) setFinding(context, sent);
   }
 
   async #read(token: string): Promise<Session | undefined> {
