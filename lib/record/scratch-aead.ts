@@ -16,7 +16,7 @@ interface RawSodium {
 }
 
 /**
- * The same, within one piece of libsodium's memory, which is wiped each time. The documented functions allocate and free five
+ * What `documented` does, within one piece of libsodium's memory, which is wiped each time. The documented functions allocate and free five
  * pieces for each call, in which key and plaintext stay: with them a `get` of an encrypted store takes 1.1, a `put` 1.2 times as long
  * (bench/micro.mjs). They are used where libsodium-wrappers has no such memory, or where what happens there is not the same.
  */

@@ -6,7 +6,14 @@ import { inScratch } from './scratch-aead.js';
  * under one key. With AES-256-GCM of node:crypto, whose objects cost more than their work, reads take 1.5 times and writes 1.4 times as
  * long (bench/micro.mjs). Only those who encrypt wait for libsodium: loading it takes some 50 ms and 10 MB.
  */
-export async function loadAead(): Promise<Aead> {
+export function loadAead(): Promise<Aead> {
+  return (loaded ??= load());
+}
+
+/** One for all, as its memory is never given back. */
+let loaded: Promise<Aead> | undefined;
+
+async function load(): Promise<Aead> {
   const { default: sodium } = await import('libsodium-wrappers');
   await sodium.ready;
   const aead: Aead = {

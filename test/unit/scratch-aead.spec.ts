@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import sodium, { ready } from 'libsodium-wrappers';
 import type { Aead } from '../../lib/record/aead.js';
 import { inScratch } from '../../lib/record/scratch-aead.js';
+import { loadAead } from '../../lib/record/sodium.js';
 
 /* What is relied on of libsodium-wrappers that it does not document: `libsodium`, with its memory and functions. */
 
@@ -56,6 +57,10 @@ describe(`the memory of libsodium-wrappers ${version}`, () => {
     expect(() => fast.open(sealed, associated, nonce.subarray(1), key)).toThrow();
     expect(() => fast.seal(sealed, associated, nonce, key.subarray(1))).toThrow();
     expect(fast.open(sealed, associated, nonce, key).toString()).toBe('secret');
+  });
+
+  it('is one piece for all stores of a process, since it is never given back', async () => {
+    expect(await loadAead()).toBe(await loadAead());
   });
 
   it('keeps neither plaintext nor key', () => {
