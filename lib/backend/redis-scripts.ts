@@ -46,12 +46,13 @@ return 1
 
 /**
  * KEYS: records. ARGV: for each of them its bytes, an option of SET or '', the value of that. → how many were written, in their order:
- * all, or those before the first that was refused.
+ * all, or those before the first that was refused. If that is the first of all, the script is refused as it was.
  */
 export const SET_ALL = script(`
 for i, key in ipairs(KEYS) do
   local bytes, option, value = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-  local reply = option == '' and redis.pcall('SET', key, bytes) or redis.pcall('SET', key, bytes, option, value)
+  local call = i == 1 and redis.call or redis.pcall
+  local reply = option == '' and call('SET', key, bytes) or call('SET', key, bytes, option, value)
   if reply.err then return i - 1 end
 end
 return #KEYS

@@ -46,6 +46,7 @@ export class WriteBatcher extends RedisCaller {
     this.isShared = !connection.isCluster;
   }
 
+  /** Any other write, which comes after those that wait. */
   override write(command: RedisCommand, keys: readonly string[], deadline: number): Promise<RedisReply> {
     if (this.batch) this.send(this.batch);
     return super.write(command, keys, deadline);
@@ -78,10 +79,8 @@ export class WriteBatcher extends RedisCaller {
     if (this.batch !== batch) return; // it had to leave earlier
     this.batch = undefined;
     const { writes, deadline } = batch;
-    const send = () => void (writes.length === 1 ? this.sendEach(writes, deadline) : this.sendAll(writes, deadline));
-    if (!areCallsObserved()) return send();
-    const calls = writes.flatMap((write) => write.calls ?? []);
-    onBehalfOf(calls, writes.length, send);
+    if (writes.length === 1) this.sendEach(writes, deadline);
+    else this.onBehalfOf(writes, () => void this.sendAll(writes, deadline));
   };
 
   /** What Redis refuses is sent by itself, so that each caller is told of no record but its own: nothing of it was carried out. */
@@ -92,7 +91,7 @@ export class WriteBatcher extends RedisCaller {
     try {
       // With its source: later writes would overtake a script that Redis knows by no digest yet.
       const command: RedisCommand = ['eval', SET_ALL.source, String(keys.length), ...keys, ...args];
-      written = Number(await this.write(command, keys, deadline));
+      written = Number(await super.write(command, keys, deadline));
     } catch (error) {
       if (!(error instanceof CacheCommandError)) return writes.forEach(({ reject }) => reject(error));
       written = 0;
@@ -102,11 +101,19 @@ export class WriteBatcher extends RedisCaller {
   }
 
   private sendEach(writes: readonly Write[], deadline: number): void {
-    for (const { key, bytes, expiry, resolve, reject } of writes)
-      this.setAlone(key, bytes, expiry, deadline).then(resolve, reject);
+    for (const write of writes) {
+      const { key, bytes, expiry, resolve, reject } = write;
+      this.onBehalfOf([write], () => void this.setAlone(key, bytes, expiry, deadline).then(resolve, reject));
+    }
+  }
+
+  private onBehalfOf(writes: readonly Write[], send: () => void): void {
+    if (!areCallsObserved()) return send();
+    const calls = writes.flatMap((write) => write.calls ?? []);
+    onBehalfOf(calls, writes.length, send);
   }
 
   private setAlone(key: string, bytes: Buffer, expiry: readonly string[], deadline: number): Promise<unknown> {
-    return super.write(['set', key, bytes, ...expiry], [key], deadline); // before what is to be written after it
+    return super.write(['set', key, bytes, ...expiry], [key], deadline);
   }
 }

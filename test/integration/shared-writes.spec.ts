@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheCommandError } from 'nestjs-redis-cache-store';
 import { now } from '../../lib/redis-cache.timers.js';
@@ -101,6 +101,20 @@ describe('puts of one turn of the event loop', () => {
       expect(outcome).toMatchObject({ reason: { name: 'CacheCommandError', reply: 'OOM' } });
     }
     expect(await store.getMany(['a', 'b'])).toEqual([0, 0]);
+  });
+
+  it('are sent again together where a replica refuses them, until it is a master', async () => {
+    const patient = await CacheApp.start({ url: server.url, namespace: 'batch', ttl: '1h', timeout: '20s' });
+    await server.cli('REPLICAOF', '127.0.0.1', 1);
+    try {
+      const promoted = sleep(100).then(() => server.cli('REPLICAOF', 'NO', 'ONE'));
+      const putBoth = () => patient.store.putMany(numbered(2).map((key) => [key, 1]));
+      expect((await commandsDuring(server, putBoth)).eval).toBeGreaterThan(1);
+      await promoted;
+    } finally {
+      await server.cli('REPLICAOF', 'NO', 'ONE');
+      await patient.close();
+    }
   });
 
   it('are all unknown where the reply was lost', async () => {

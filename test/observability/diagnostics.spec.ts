@@ -120,6 +120,18 @@ describe('the channels of node:diagnostics_channel', () => {
     expect(listener.calls.map(({ batchSize }) => batchSize)).toEqual([2, 1, 0]);
   });
 
+  it('tell of a call whose key Redis refuses to write for others that it was sent by itself', async () => {
+    const store = await stage.open({ ttl: '1h' });
+    await stage.server.cli('ACL', 'SETUSER', 'default', 'resetkeys', `~${store.namespace}:a`);
+    try {
+      await Promise.allSettled([store.put('a', 1), store.put('b', 1)]);
+    } finally {
+      await stage.server.cli('ACL', 'SETUSER', 'default', 'allkeys');
+    }
+    expect(listener.calls.map(({ batchSize }) => batchSize)).toEqual([1, 1]);
+    expect(listener.calls.map(({ failure }) => failure?.reply)).toEqual([undefined, 'NOPERM']);
+  });
+
   it('tell why a call failed, and not the error itself', async () => {
     const store = await stage.open({ ttl: '1h' });
     await store.put('a', 1);
