@@ -247,10 +247,10 @@ export class NodeLink {
     if (error === undefined) return undefined;
     if (this.#reason === undefined && leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
       // In good order: what else was sent may still be answered. What is not must not be told that Redis refused it.
-      this.#reason = new Error(describe(error, command.words).message);
+      this.#reason = new Error(describe(error, command.words()).message);
       this.#client.disconnect();
     }
-    return toCacheError(error, command.written, command.words);
+    return toCacheError(error, command.written, command.words());
   };
 
   /** A call got no reply in time. If all has been silent for long, there is no sense in waiting further. */
@@ -272,7 +272,7 @@ export class NodeLink {
     this.#queue.length = 0;
     for (const command of this.#inFlight.removeAll())
       if (command.deadline <= now()) this.#expire(command);
-      else command.giveUp(toCacheError(this.#reason, command.written, command.words));
+      else command.giveUp(toCacheError(this.#reason, command.written, command.words()));
     this.#resolveEnded(describeAt(nameOf(this.place), this.#reason));
   }
 

@@ -59,8 +59,8 @@ export class PendingCommand extends Command {
     this.reject = (error) => this.giveUp(settled(this, error));
   }
 
-  /** What no enumeration of its properties shows. */
-  get words(): RedisCommand {
+  /** A method, since `inspect` can be told to show what getters give. */
+  words(): RedisCommand {
     return this.#words;
   }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis';
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
 import { assertCommandsWritten, createClient } from '../../lib/ioredis/client-factory.js';
@@ -33,6 +34,24 @@ describe(`ioredis ${version}`, () => {
     expect([command.written, command.args]).toEqual([true, []]);
     expect(String(await command.promise)).toBe('secret');
     client.disconnect();
+  });
+
+  it('answers by the resolve and the reject of a command, once each', async () => {
+    const client = await connected();
+    const told: unknown[] = [];
+    const settled = (_: PendingCommand, error?: unknown) => void told.push(error);
+    for (const words of [['ping'], ['no-such-command']] as const) {
+      const command = new PendingCommand(words, settled);
+      void client.sendCommand(command);
+      await command.promise.catch(() => undefined);
+    }
+    expect(told).toEqual([undefined, expect.objectContaining({ name: 'ReplyError' })]);
+    client.disconnect();
+  });
+
+  it('shows no word of a command, however it is inspected', () => {
+    const command = new PendingCommand(['echo', 'secret']);
+    expect(inspect(command, { showHidden: true, getters: true, depth: 9 })).not.toContain('secret');
   });
 
   it.each(['toWritable', 'transformReply'])('is refused at load if a command of it has no %s', async (name) => {
