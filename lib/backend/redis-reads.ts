@@ -26,11 +26,18 @@ export class RedisReads {
     this.lastByte = String(maxBytes);
   }
 
-  /** The bytes under keys, in their order. */
+  /** The bytes under a key, by a command of its own. */
+  readonly fetchOne = (key: string, deadline: number): Promise<Buffer | undefined> => {
+    const call = { deadline, repeatable: true, replySize: () => this.sizes.replySize([key]) };
+    const reply = this.connection.send(this.range(key), call);
+    const isThere = this.absent.among([key]).length > 0 ? this.count([key], deadline) : undefined;
+    return this.readOne(key, reply, isThere, deadline);
+  };
+
+  /** The bytes under keys, in their order. On a server alone: keys of one command must lie in one slot of a Cluster. */
   readonly fetch = (keys: readonly string[], deadline: number): readonly Fetched[] | Promise<readonly Fetched[]> => {
-    const most = this.connection.isCluster ? 1 : this.sizes.keysAtOnce(keys);
     const fetched: Fetched[] = [];
-    for (const some of chunks(keys, most)) {
+    for (const some of chunks(keys, this.sizes.keysAtOnce(keys))) {
       const [key = ''] = some;
       const call = { deadline, repeatable: true, replySize: () => this.sizes.replySize(some) };
       const doubtful = this.absent.among(some);

@@ -41,7 +41,8 @@ export class RedisBackend implements CacheBackend {
   ) {
     this.sizes = new RecordSizes(maxBytes);
     this.reads = new RedisReads(connection, maxBytes, this.sizes);
-    this.get = new ReadBatcher(this.reads.fetch, copyOf).get;
+    // On a Cluster no read shares a command, so that none waits for others.
+    this.get = connection.isCluster ? this.reads.fetchOne : new ReadBatcher(this.reads.fetch, copyOf).get;
     this.getToKeep = new ReadBatcher(this.reads.fetchToKeep, (found) => ({ ...found, bytes: copyOf(found.bytes) })).get;
     this.caller = new WriteBatcher(connection);
     this.indexes = new RedisIndexes(connection, this.caller);
