@@ -26,11 +26,14 @@ export class Sweep {
   private pass: Pass = { dead: new Set(), isLive: false, isDisturbed: false };
   private readonly given = new Set<string>();
 
-  /** The pages of all passes. */
-  async *pages(walk: (onGone: OnGone) => AsyncIterable<readonly RecordHead[]>): AsyncIterable<readonly RecordHead[]> {
+  /** The pages of all passes, of which there are at most so many. */
+  async *pages(
+    walk: (onGone: OnGone) => AsyncIterable<readonly RecordHead[]>,
+    most = MOST_PASSES,
+  ): AsyncIterable<readonly RecordHead[]> {
     let before: Pass | undefined;
     let wasStable = false;
-    for (let i = 0; i < MOST_PASSES; i++) {
+    for (let i = 0; i < most; i++) {
       this.pass = { dead: new Set(), isLive: false, isDisturbed: false };
       yield* walk(this.onGone);
       const { dead, isDisturbed, isLive } = this.pass;

@@ -10,10 +10,13 @@ import { Parts } from './parts.js';
 import type { StoreSettings } from './store-settings.js';
 import { Sweep } from './sweep.js';
 import { isOfAnotherType } from './tag-index.js';
-import type { TagIndex } from './tag-index.js';
+import type { OnGone, TagIndex } from './tag-index.js';
 
 const SCAN_OPTIONS: readonly (keyof ScanOptions)[] = ['prefix', 'tag'];
 const WALK_OPTIONS: readonly (keyof WalkOptions)[] = [...SCAN_OPTIONS, 'onCorrupt'];
+
+/** Passes over the index of a tag: where many write and delete, in each one a record goes that was to be given. */
+const MOST_PASSES = 3;
 
 /** A record of a walk. */
 interface Walked extends Decoded {
@@ -190,7 +193,8 @@ export class Walks {
     }
     const refuse = (id: string, error: CacheCorruptError) => this.refuse(id, error, onCorrupt);
     const tagId = this.naming.tagId(tag);
-    for await (const page of sweep.pages((onGone) => this.tags.pages(tagId, this.deadline, refuse, onGone))) {
+    const walk = (onGone: OnGone) => this.tags.pages(tagId, this.deadline, refuse, onGone);
+    for await (const page of sweep.pages(walk, MOST_PASSES)) {
       yield sweep
         .fresh(page)
         .map(({ id }) => id)
