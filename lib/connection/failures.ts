@@ -47,10 +47,10 @@ export function describe(error: unknown, words?: RedisCommand): Error {
   return typeof source.code === 'string' ? Object.assign(plain, { code: source.code }) : plain;
 }
 
-/** Redis repeats arguments of a command that it does not know; what else speaks its protocol may do so of any. */
+/** Redis repeats arguments of a command that it does not know, and what else speaks its protocol may do so of any; ioredis repeats a reply to no command. */
 function withoutArguments(message: string, words: RedisCommand | undefined): string {
   if (REDIRECTION.test(message)) return message; // its numbers may stand among the arguments by chance
-  const short = message.replace(/,? with args beginning with:.*/s, '');
+  const short = message.replace(/(,? with args beginning with| Last (reply|error)):.*/s, '');
   const isRepeated = (arg: string | Buffer) => {
     const text = Buffer.isBuffer(arg) ? arg.toString('utf8', 0, LEGIBLE) : arg.slice(0, LEGIBLE);
     return text.length >= SHORTEST_SECRET && !OWN_WORD.test(text) && short.includes(text);

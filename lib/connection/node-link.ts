@@ -6,7 +6,7 @@ import type { RedisCommand, RedisReply, Settled } from '../ioredis/command.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
-import { describe, describeAt, failedAt, leadsToWrongServer, orUnsaved, replyCode, toCacheError } from './failures.js';
+import { describe, describeAt, failedAt, leadsToWrongServer, orUnsaved, toCacheError } from './failures.js';
 import { InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
 import { nameOf } from './redis-url.js';
@@ -174,8 +174,10 @@ export class NodeLink {
   async #connect(login: RedisLogin, deadline: number): Promise<void> {
     const { db, clientName } = this.#settings;
     await this.#client.connect();
-    // Not ioredis' own event, which comes by a tick that a test may have faked.
-    this.#client.stream.once('close', () => this.#end());
+    // Not ioredis' own event, which comes by a tick that a test may have faked; and before ioredis, which knows no reason but the close.
+    this.#client.stream.prependOnceListener('close', () => this.#end());
+    // Also of a reply to no command, or one that it cannot read: the next ones might go to the wrong callers.
+    this.#client.on('error', (error: unknown) => this.destroy(error));
     // Before ioredis, which would hand out what came while the process was suspended.
     this.#client.stream.prependListener('data', () => {
       [this.#heardAt, this.#heardAtByWall] = [now(), wallNow()];
@@ -238,11 +240,6 @@ export class NodeLink {
     const isFull = this.#owedFor >= WINDOW;
     this.#owedFor -= command.size;
     if (isFull && this.#owedFor < WINDOW) nextTick(this.#flush);
-    if (error !== undefined && command.written && replyCode(error) === undefined) {
-      // The connection is lost, and with it all that is in flight.
-      this.#reason ??= error;
-      this.#end();
-    }
     this.#inFlight.remove(command);
     if (error === undefined) return undefined;
     if (this.#reason === undefined && leadsToWrongServer(error) && now() - this.#bornAt > SHORTEST_LIFE) {
@@ -268,7 +265,7 @@ export class NodeLink {
     this.hasEnded = true;
     clearInterval(this.#heartbeat);
     this.#abort.abort();
-    this.#reason ??= new Error('Connection is closed.'); // as ioredis says it
+    this.#reason ??= new Error('Connection is closed.');
     this.#queue.length = 0;
     for (const command of this.#inFlight.removeAll())
       if (command.deadline <= now()) this.#expire(command);

@@ -110,6 +110,24 @@ describe('Between the application and Redis', () => {
     }
   });
 
+  it.each([
+    ['to no command', '+secret\r\n', /Command queue state error/],
+    ['that nobody can read', '?\r\n', /Protocol error|Unknown RESP type/],
+  ])(
+    'Promise 3: a connection is left after a reply %s, since the next ones might go to the wrong callers',
+    async (_, reply, reason) => {
+      for (let i = 0; i < 10; i++) await app.store.put('key', 1); // nothing of the boot is on its way any more
+      const reasons: unknown[] = [];
+      app.connection.status$.subscribe(() => reasons.push(app.connection.lastError?.message));
+      const { accepted } = proxy;
+      proxy.answer(reply);
+      await eventually(() => expect(proxy.accepted).toBeGreaterThan(accepted));
+      expect(reasons).toContainEqual(expect.stringMatching(reason));
+      expect(String(reasons)).not.toContain('secret');
+      expect(await app.store.get('key')).toBe(1);
+    },
+  );
+
   it('Promise 2: a connection that is dead is known to be down though nobody calls', async () => {
     proxy.stall();
     await eventually(() => expect(app.connection.status).toBe('down'));

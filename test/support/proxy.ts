@@ -99,6 +99,11 @@ export class TcpProxy {
     this.endConnections();
   }
 
+  /** Replies to what nobody has asked, on every connection. */
+  answer(bytes: string): void {
+    for (const link of this.links) link.answer(bytes);
+  }
+
   /** What is sent from now on arrives this much later, each way. */
   delay(ms: number, which = ALL): void {
     this.latency = ms;
@@ -202,6 +207,10 @@ class Link {
 
   flush(): void {
     for (const wire of this.wires) wire.flush();
+  }
+
+  answer(bytes: string): void {
+    this.client.write(bytes);
   }
 
   destroy(): void {
