@@ -31,7 +31,7 @@ interface Batch {
 
 /**
  * Sends the unconditional writes of one turn of the event loop together, since what ioredis and Redis do for each command is most
- * of what a write costs: by a command each, the writes of 64 callers take 1.4 times as long (bench/micro.mjs). A write that is
+ * of what a write costs: by a command each, the writes of 64 callers take 1.2 times as long (bench/micro.mjs). A write that is
  * alone, or on a Cluster, is a plain SET.
  *
  * No later write, such as a deletion, overtakes those that wait for the end of the turn.
