@@ -141,7 +141,7 @@ function tlsAdvice(code: string): string {
       'only has self-signed certificates, accept any with redis: { tls: { rejectUnauthorized: false } }'
     );
   }
-  return /^EPROTO$|WRONG_VERSION/.test(code)
+  return /^EPROTO$|WRONG_VERSION|PACKET_LENGTH/.test(code) // plain text, in the words of different OpenSSLs
     ? 'does the server speak TLS on this port?'
     : 'check redis: { tls: { ca, cert, key, servername } }';
 }

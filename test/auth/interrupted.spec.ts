@@ -1,5 +1,6 @@
-import { tracingChannel } from 'node:diagnostics_channel';
-import { CacheUnavailableError, RedisConnection } from 'nestjs-redis-cache-store';
+import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import { CacheUnavailableError } from 'nestjs-redis-cache-store';
 import { OneTimeCodes, Sessions, type SessionsOptions } from 'nestjs-redis-cache-store/auth';
 import { TcpProxy } from '../support/proxy.js';
 import { AuthStage, SECRET } from './auth-stage.js';
@@ -74,21 +75,30 @@ describe('a call that fails after its first write', () => {
   it('issue and redeem, which have charged the budget, do not say that nothing was sent', async () => {
     const options = { codes: { namespace: 'code', secret: SECRET, budget: { issues: 3, wrong: 1 } } };
     const codes = (await stage.open(options)).get(OneTimeCodes);
-    /** The error of a call whose application closes as soon as the budget is charged. */
-    const closed = async (call: (doomed: OneTimeCodes) => Promise<unknown>) => {
-      const module = await stage.open(options);
-      const connection = module.get(RedisConnection);
+    /** The error of a call whose connection is lost as soon as the budget is charged, so that nothing more is sent. */
+    const lost = async (call: (doomed: OneTimeCodes) => Promise<unknown>) => {
+      const sockets: Socket[] = [];
+      const note = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+      subscribe('net.client.socket', note);
+      const module = await stage
+        .open(options, { url: proxy.url, timeout: 300 })
+        .finally(() => unsubscribe('net.client.socket', note));
       const end = (message: unknown) => {
-        if ((message as { operation: string }).operation === 'increment') void connection.close();
+        if ((message as { operation: string }).operation !== 'increment') return;
+        for (const socket of sockets) socket.destroy();
+        void proxy.cut();
       };
       calls.asyncEnd.subscribe(end);
-      return call(module.get(OneTimeCodes))
-        .catch((error: unknown) => error)
-        .finally(() => calls.asyncEnd.unsubscribe(end));
+      try {
+        return await call(module.get(OneTimeCodes)).catch((error: unknown) => error);
+      } finally {
+        calls.asyncEnd.unsubscribe(end);
+        await proxy.resume();
+      }
     };
     const code = await codes.issue('login', 'user:42');
-    expect(await closed((doomed) => doomed.issue('login', 'user:42'))).toMatchObject({ outcome: 'unknown' });
-    expect(await closed((doomed) => doomed.redeem('login', 'user:42', code))).toMatchObject({ outcome: 'unknown' });
+    expect(await lost((doomed) => doomed.issue('login', 'user:42'))).toMatchObject({ outcome: 'unknown' });
+    expect(await lost((doomed) => doomed.redeem('login', 'user:42', code))).toMatchObject({ outcome: 'unknown' });
     await expect(codes.issue('login', 'user:42')).rejects.toThrow('too many attempts');
   });
 });
