@@ -22,14 +22,6 @@ const GET = {
     }\n`,
 };
 
-const DECODE = {
-  file: 'store/reads.js',
-  code: /    decode\(id, bytes\) \{[\s\S]*?\n    \}\n/,
-  plain: `    async decode(id, bytes) {
-        return this.young(await this.codec.decode(id, bytes));
-    }\n`,
-};
-
 const PARTS = {
   file: 'backend/read-batcher.js',
   code: /    get enough\(\) \{[\s\S]*?\n    \}\n/,
@@ -162,7 +154,6 @@ const TRICKS = {
   'nonces drawn in bulk (record/nonces.ts)': { ...NONCES, round: 'sealed' },
   'a wall clock that is read once in a ms (store/coarse-wall-clock.ts)': { ...WALL_CLOCK, round: 'hits' },
   'strings that are made fast again (ioredis/workarounds/string-speed.ts)': { ...STRINGS, round: 'puts' },
-  'decoding without an async function (store/reads.ts)': { ...DECODE, round: 'crowd' },
   'reads that leave in parts (backend/read-batcher.ts)': { ...PARTS, round: 'callers' },
   'get without an async function, from Redis (store/reads.ts)': { ...GET, round: 'gets' },
   'get without an async function, from the near cache (store/reads.ts)': { ...GET, round: 'hits' },
@@ -248,7 +239,6 @@ async function work(build, url) {
       for (let i = 0; i < 40; i++) await hundred((key) => store.get(key));
     },
     callers: () => together(64),
-    crowd: () => together(512),
     putters: () => together(64, (key, value) => store.put(key, value)),
     tagged: () => together(64, (key, value) => store.put(key, value, { tags: [value.email] })),
     puts: async () => {

@@ -108,17 +108,11 @@ export class Reads {
     return value;
   };
 
-  /**
-   * The value in a record's bytes; `undefined` if that is too old to be read. At once, if it can be: through an async function
-   * the reads of 512 callers take a tenth longer (bench/micro.mjs).
-   */
-  decode(id: string, bytes: Buffer, until?: number): Decoded | undefined | Promise<Decoded | undefined> {
-    const decoded = this.codec.decode(id, bytes, until);
-    return decoded instanceof Promise ? decoded.then(this.young) : this.young(decoded);
+  /** The value in a record's bytes; `undefined` if that is too old to be read. */
+  async decode(id: string, bytes: Buffer, until?: number): Promise<Decoded | undefined> {
+    const found = await this.codec.decode(id, bytes, until);
+    return found && isTooOld(this.settings, found.header, this.backend.now()) ? undefined : found;
   }
-
-  private readonly young = (found: Decoded | undefined): Decoded | undefined =>
-    found && isTooOld(this.settings, found.header, this.backend.now()) ? undefined : found;
 
   private async readAndSlide(id: string, deadline: number): Promise<Decoded | undefined> {
     const recordKey = this.naming.recordKey(id);
