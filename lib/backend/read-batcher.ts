@@ -9,7 +9,7 @@ const MOST_KEYS = 256;
 const FEWEST_KEYS = 32;
 
 /** Calls whose deadlines lie further apart do not share a command, since a command has one deadline. In ms. */
-export const SAME_DEADLINE = 5;
+const SAME_DEADLINE = 5;
 
 class Reader<T> {
   readonly found: Promise<T>;
@@ -86,7 +86,7 @@ export class ReadBatcher<T = Buffer | undefined> {
   private batchFor(deadline: number): Batch<T> {
     const open = this.batch;
     if (open) {
-      if (deadline - open.deadline < SAME_DEADLINE && deadline >= open.deadline) return open;
+      if (mayShare(open, deadline)) return open;
       this.send(open);
     }
     this.batch = { deadline, readers: new Map() };
@@ -135,6 +135,11 @@ export class ReadBatcher<T = Buffer | undefined> {
     this.isAnswering = true;
     nextTick(() => (this.isAnswering = false));
   }
+}
+
+/** Whether a call with this deadline may share the command of a batch. */
+export function mayShare(batch: { readonly deadline: number }, deadline: number): boolean {
+  return deadline - batch.deadline < SAME_DEADLINE && deadline >= batch.deadline;
 }
 
 function callsOf<T>(groups: readonly Reader<T>[][]): CacheCallMessage[] {

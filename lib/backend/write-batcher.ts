@@ -4,7 +4,7 @@ import { CacheCommandError } from '../redis-cache.errors.js';
 import { areCallsObserved, currentCalls, onBehalfOf } from '../redis-cache.diagnostics.js';
 import type { CacheCallMessage } from '../redis-cache.diagnostics.js';
 import { nextTick } from '../redis-cache.timers.js';
-import { SAME_DEADLINE } from './read-batcher.js';
+import { mayShare } from './read-batcher.js';
 import { RedisCaller } from './redis-caller.js';
 import { SET_ALL } from './redis-scripts.js';
 
@@ -67,8 +67,7 @@ export class WriteBatcher extends RedisCaller {
   private batchFor(bytes: number, deadline: number): Batch {
     const open = this.batch;
     if (open) {
-      const isSoon = deadline >= open.deadline && deadline - open.deadline < SAME_DEADLINE;
-      if (isSoon && open.bytes + bytes <= MOST_BYTES) return open;
+      if (mayShare(open, deadline) && open.bytes + bytes <= MOST_BYTES) return open;
       this.send(open);
     }
     this.batch = { deadline, writes: [], bytes: 0 };

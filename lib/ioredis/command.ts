@@ -17,9 +17,9 @@ const WORD_OVERHEAD = 32;
 export type Settled = (command: PendingCommand, error?: unknown) => unknown;
 
 /**
- * A command on its way, and the promise of its reply. Its words are known to {@link toWritable} alone: keys, values and passwords never
- * stand in `args`, where tracing channels, instrumentation of ioredis and errors would show them. It knows whether it was written,
- * which decides between the outcomes `not-sent` and `unknown`.
+ * A command on its way, and the promise of its reply. Its words are private, and ioredis gets them from {@link toWritable} only: keys,
+ * values and passwords never stand in `args`, where tracing channels, instrumentation of ioredis and errors would show them. It knows
+ * whether it was written, which decides between the outcomes `not-sent` and `unknown`.
  */
 export class PendingCommand extends Command {
   declare readonly promise: Promise<RedisReply>;
