@@ -1,6 +1,20 @@
-import type { SecondaryStorage } from 'better-auth';
 import { boundedTtl } from '../redis-cache.duration.js';
 import type { RedisCacheStore } from '../store/redis-cache.store.js';
+
+/**
+ * The part of better-auth's `SecondaryStorage` that has to be there. It is written out here because better-auth cannot be a peer: npm
+ * reckons with the peers of an optional peer too, and those of better-auth want a Babel that Jest does not, so that no application with Jest
+ * could install this package.
+ */
+export interface RedisCacheSecondaryStorage {
+  get: (key: string) => Promise<unknown>;
+  getAndDelete: (key: string) => Promise<unknown>;
+  /** `ttl` in seconds. */
+  set: (key: string, value: string, ttl?: number) => Promise<void>;
+  /** `ttl` in seconds, of a counter that begins with this call. */
+  increment: (key: string, ttl: number) => Promise<number>;
+  delete: (key: string) => Promise<void>;
+}
 
 /**
  * The `secondaryStorage` of better-auth, for sessions, verification values and rate limits. `getAndDelete` and `increment` are one atomic
@@ -12,7 +26,7 @@ import type { RedisCacheStore } from '../store/redis-cache.store.js';
  * betterAuth({ secondaryStorage: redisCacheSecondaryStorage(store), rateLimit: { storage: 'secondary-storage' } });
  * ```
  */
-export function redisCacheSecondaryStorage(store: RedisCacheStore): SecondaryStorage {
+export function redisCacheSecondaryStorage(store: RedisCacheStore): RedisCacheSecondaryStorage {
   // better-auth takes the functions out of the object.
   return {
     get: async (key) => (await store.get(key)) ?? null,

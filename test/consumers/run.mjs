@@ -2,7 +2,7 @@
 // Each folder here is one; the scripts of its package.json that are called `check:…` are what has to work.
 // `npm run test:consumers -- nest-11` runs those whose names begin so.
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,12 +72,15 @@ async function check({ name, scripts, engines }, tarball, redisUrl) {
     cpSync(join(HERE, 'identity.mjs'), join(dir, 'identity.mjs'));
     const manifest = readManifest(dir);
     if ('express-session' in manifest.dependencies) cpSync(join(HERE, 'adapters.ts'), join(dir, 'src', 'adapters.ts'));
-    manifest.dependencies['nestjs-redis-cache-store'] = `file:${tarball}`;
-    writeFileSync(join(dir, 'package.json'), JSON.stringify(manifest));
+    // First without this package: npm is stricter about what is added to packages that are there.
     if (existsSync(join(dir, 'pnpm-workspace.yaml'))) {
-      await run(join(npmTool('pnpm', PNPM), '..', '.bin', 'pnpm'), ['install', '--prefer-offline'], dir, env);
+      const pnpm = join(npmTool('pnpm', PNPM), '..', '.bin', 'pnpm');
+      await run(pnpm, ['install', '--prefer-offline'], dir, env);
+      await run(pnpm, ['add', '--prefer-offline', `file:${tarball}`], dir, env);
     } else {
-      await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock'], dir, env);
+      const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock'];
+      await run('npm', install, dir, env);
+      await run('npm', [...install, `file:${tarball}`], dir, env);
     }
   });
   const checks = Object.keys(scripts).filter((script) => script.startsWith('check:'));
