@@ -39,6 +39,9 @@ export interface CacheBackend extends IndexBackend, CounterBackend {
   /** The clock of Redis, in ms since the epoch: by it records get their age, whatever the hosts believe. */
   now(): number;
 
+  /** Changes when another server may have come in the place of one that answered: it may lack what that acknowledged. */
+  readonly epoch: number;
+
   /** The bytes, or `undefined` if the key is absent. */
   get(key: string, deadline: number): Promise<Buffer | undefined>;
 

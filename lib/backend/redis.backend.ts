@@ -52,6 +52,10 @@ export class RedisBackend implements CacheBackend {
     return this.connection.clock.now();
   }
 
+  get epoch(): number {
+    return this.connection.epoch;
+  }
+
   async getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {
     const reply = await this.caller.ask(READ_WITH_TTL, [key], [String(this.maxBytes)], deadline);
     const [found, left = null] = reply as readonly RedisReply[];

@@ -56,10 +56,13 @@ export class RedisConnection {
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   private failure: Error | undefined;
+  #links: readonly NodeLink[] = [];
   /** What was told of the last refusal since Redis was ready. */
   private refusal: string | undefined;
   private wasReady = false;
 
+  /** Changes with each new connection: its server may lack what the one before acknowledged, and did not pass on. @internal */
+  epoch = 0;
   /** Tells which keys change. @internal */
   readonly feed: InvalidationFeed;
   /** What time it is for Redis. @internal */
@@ -238,6 +241,8 @@ export class RedisConnection {
   /** Something has happened to a node. */
   #changed(): void {
     const { status, reason, links } = this.#topology?.condition ?? { status: 'down' as const, links: [] };
+    if (links.some((link) => !this.#links.includes(link))) this.epoch++;
+    this.#links = links;
     this.#waitingRoom.admitAll();
     if (this.status === 'closed' || this.#closing) return;
     const isFirst = reason !== undefined && this.failure === undefined;

@@ -160,11 +160,13 @@ export class Moves {
 
   /** Puts the new record into its place, with a short life; gives the expiry it is to have in the end. */
   private arrive(plan: Plan, target: Target, source: Source, deadline: number): Promise<() => Expiry> {
-    return this.writes.backingOut(plan.to.id, target.header, deadline, async (mayBeWritten) => {
-      const expiry = await this.cover(plan, target.header, source, deadline);
-      mayBeWritten();
-      await this.claim(plan.to, target, deadline);
-      return expiry;
+    return this.writes.backingOut(plan.to.id, target.header, deadline, (mayBeWritten) => {
+      const claim = async (expiry: () => Expiry) => {
+        mayBeWritten();
+        await this.claim(plan.to, target, deadline);
+        return expiry;
+      };
+      return this.tags.covering(() => this.cover(plan, target.header, source, deadline), claim);
     });
   }
 

@@ -51,9 +51,12 @@ export class Rewrites {
       const draft = await this.nextDraft(this.naming.fullKey(key), id, header, changed, given);
       deadline += now() - begun;
       covered = draft.header;
-      const expiry = await this.nextExpiry(id, header, covered, given, deadline);
-      if (expiry && (await this.backend.compareAndSet(recordKey, bytes, { set: draft.bytes, expiry }, deadline))) {
-        await this.uncover(id, header, covered, deadline);
+      const next = covered;
+      const cover = () => this.nextExpiry(id, header, next, given, deadline);
+      const set = async (expiry: NextExpiry | undefined) =>
+        expiry !== undefined && this.backend.compareAndSet(recordKey, bytes, { set: draft.bytes, expiry }, deadline);
+      if (await this.tags.covering(cover, set)) {
+        await this.uncover(id, header, next, deadline);
         return draft.bytes;
       }
       assertTimeLeft(deadline);
@@ -70,23 +73,34 @@ export class Rewrites {
         this.backend.forget(this.naming.recordKey(id));
         return false;
       }
-      const { header, head } = found;
+      const { header } = found;
       if (header.movedAway || (ttl === undefined && isFixed(header))) return true;
       const life = withinAge(this.settings, header, ttl === undefined ? header.ttl : ttl, moment);
-      const expire = await this.tags.cover(id, header, life, deadline);
-      if (await this.backend.compareHead(this.naming.recordKey(id), head, { expire }, deadline)) return true;
+      if (await this.lengthened(found, life, undefined, deadline)) return true;
       assertTimeLeft(deadline);
       covered = header;
     }
   }
 
   /** Gives a record that was read with `left` ms to live its own ttl again, unless somebody has changed or extended it since. */
-  async slide({ id, header, head }: RecordHead, left: number, deadline: number): Promise<void> {
+  async slide(record: RecordHead, left: number, deadline: number): Promise<void> {
+    const { id, header } = record;
     const life = withinAge(this.settings, header, header.ttl, this.backend.now());
-    const expire = await this.tags.cover(id, header, life, deadline);
-    const change = { expire, ifLeft: left };
-    if (await this.backend.compareHead(this.naming.recordKey(id), head, change, deadline)) return;
+    if (await this.lengthened(record, life, left, deadline)) return;
     if (header.tags.length > 0) await this.uncover(id, header, (await this.head(id, deadline))?.header, deadline);
+  }
+
+  /** Gives a record `life` ms, unless it has changed, or been extended since it had `ifLeft` ms to live; whether it did. */
+  private lengthened(
+    { id, header, head }: RecordHead,
+    life: number | null,
+    ifLeft: number | undefined,
+    deadline: number,
+  ): Promise<boolean> {
+    return this.tags.covering(
+      () => this.tags.cover(id, header, life, deadline),
+      (expire) => this.backend.compareHead(this.naming.recordKey(id), head, { expire, ifLeft }, deadline),
+    );
   }
 
   /** What there is under an id. It is read whole, since what cannot be read must not live longer; its value is not made. */

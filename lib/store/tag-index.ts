@@ -1,6 +1,12 @@
 import type { CacheBackend, Expiry } from '../backend/cache-backend.js';
 import { CLOCK_SKEW } from '../backend/indexes.js';
-import { CacheCommandError, CacheCorruptError, CacheLimitError, RedisCacheError } from '../redis-cache.errors.js';
+import {
+  afterAPart,
+  CacheCommandError,
+  CacheCorruptError,
+  CacheLimitError,
+  RedisCacheError,
+} from '../redis-cache.errors.js';
 import { INCARNATION_LETTERS, writeIsOverAt } from '../record/incarnation.js';
 import { decodeHeader, headLength, taggedHead } from '../record/layout.js';
 import type { RecordHeader } from '../record/layout.js';
@@ -69,6 +75,22 @@ export class TagIndex {
       this.backend.addToIndex(this.naming.indexKey(tagId), member, { ttl, successorOf }, deadline);
     const moments = await Promise.all(header.tags.map(add));
     return ttl === null ? 'never' : { at: Math.min(...moments) };
+  }
+
+  /**
+   * Does what makes or extends a record, once its indexes cover it. Where a server was replaced meanwhile, its successor may have got
+   * the record, and never the entries that the one before acknowledged: they are made again before anybody is told of the record.
+   */
+  async covering<E, T>(cover: () => Promise<E>, write: (expiry: E) => Promise<T>): Promise<T> {
+    let { epoch } = this.backend;
+    const written = await write(await cover());
+    while (epoch !== this.backend.epoch) {
+      epoch = this.backend.epoch;
+      await cover().catch((error: unknown) => {
+        throw afterAPart(error);
+      });
+    }
+    return written;
   }
 
   /**

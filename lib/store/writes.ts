@@ -135,10 +135,12 @@ export class Writes {
     write: (expiry: Expiry) => Promise<T>,
   ): Promise<T> {
     await this.admit(id, header, limit, deadline);
-    return this.backingOut(id, header, deadline, async (mayBeWritten) => {
-      const expiry = await this.cover(id, header, end, deadline);
-      mayBeWritten();
-      return write(expiry);
+    return this.backingOut(id, header, deadline, (mayBeWritten) => {
+      const make = (expiry: Expiry) => {
+        mayBeWritten();
+        return write(expiry);
+      };
+      return this.tags.covering(() => this.cover(id, header, end, deadline), make);
     });
   }
 

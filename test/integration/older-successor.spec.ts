@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisCacheStore } from 'nestjs-redis-cache-store';
+import { CacheApp } from '../support/cache-app.js';
+import { eventually } from '../support/eventually.js';
+import { TcpProxy } from '../support/proxy.js';
+import { RedisServer } from '../support/redis-server.js';
+
+/** On the way to a server, in ms, so that there is time between two steps of a call. */
+const DELAY = 150;
+/** A link that is younger is not left for a server that has become a replica, in ms. */
+const SHORTEST_LIFE = 1000;
+
+type Act = [name: string, act: (store: RedisCacheStore, key: string, tags: string[]) => Promise<unknown>];
+
+/** Which add an entry to an index in their first step. */
+const NEW: Act[] = [
+  ['put', (s, key, tags) => s.put(key, 1, { tags })],
+  ['putMany', (s, key, tags) => s.putMany([[key, 1]], { tags })],
+  ['putIfAbsent', (s, key, tags) => s.putIfAbsent(key, 1, { tags })],
+];
+/** Which read the record first. */
+const CHANGES: Act[] = [
+  ['update', (s, key, tags) => s.update(key, () => 2, { tags, ttl: '2h' })],
+  ['replace', (s, key, tags) => s.replace(key, 2, { tags, ttl: '2h' })],
+  ['move', (s, key, tags) => s.move(key, `${key} moved`, { tags, ttl: '2h' })],
+];
+
+describe('a server that takes over with older data', () => {
+  let [old, successor]: RedisServer[] = [];
+  let proxy: TcpProxy;
+  let app: CacheApp;
+  let store: RedisCacheStore;
+
+  beforeEach(async () => {
+    old = await RedisServer.start();
+    successor = await RedisServer.start({ args: ['--replicaof', '127.0.0.1', String(old.port)] });
+    proxy = await TcpProxy.start(old);
+    app = await CacheApp.start({ url: proxy.url, ttl: '1h', timeout: '8s' });
+    ({ store } = app);
+  });
+  afterEach(async () => {
+    await app?.close();
+    await proxy?.stop();
+    await Promise.all([old?.stop(), successor?.stop()]);
+  });
+
+  /** The one that is to succeed gets no more from now on. */
+  async function cutOff(): Promise<void> {
+    const inStep = /master_link_status:up/;
+    await eventually(async () => expect(await successor?.cli('INFO', 'replication')).toMatch(inStep));
+    await old?.cli('WAIT', 1, 5000);
+    await successor?.cli('REPLICAOF', 'NO', 'ONE');
+  }
+
+  /** The master that there was refuses writes, and the address leads to its successor. */
+  async function takeOver(): Promise<void> {
+    proxy.retarget(successor as RedisServer);
+    await old?.cli('REPLICAOF', '127.0.0.1', (successor as RedisServer).port);
+  }
+
+  it('amid a call gets the index entries of the record that it gets, so that deleteByTag finds that', async () => {
+    const acts = [...NEW, ...CHANGES];
+    await store.putMany(CHANGES.map(([name]) => [name, 1]));
+    await cutOff();
+    await sleep(SHORTEST_LIFE);
+    proxy.delay(DELAY);
+    const begin = ([name, act]: Act) => act(store, name, [`tag of ${name}`]);
+    const changed = CHANGES.map(begin);
+    await sleep(2 * DELAY); // they have read their records
+    const all = Promise.all([...changed, ...NEW.map(begin)]);
+    const indexes = acts.map(([name]) => `cache#tag of ${name}`);
+    await eventually(async () => expect(await old?.cli('EXISTS', ...indexes)).toBe(acts.length), { interval: 1 });
+    await takeOver();
+    await all;
+    proxy.delay(0);
+    const deleted = await Promise.all(acts.map(async ([name]) => [name, await store.deleteByTag(`tag of ${name}`)]));
+    expect(deleted).toEqual(acts.map(([name]) => [name, 1]));
+    expect(await store.keys()).toEqual([]);
+  });
+});
