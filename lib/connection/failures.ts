@@ -130,6 +130,8 @@ export function toRefusal(error: unknown, place: string): CacheConfigError | und
   if (message.startsWith('NOPERM')) return refused('url', `the user lacks a permission that is needed (${message})`);
   if (/cluster support disabled/.test(message))
     return refused('url', 'the server is no Redis Cluster: use redis:// instead of redis-cluster://');
+  if (/unknown command.*sentinel/i.test(message))
+    return refused('url', 'the server is no sentinel (it does not know SENTINEL): use redis:// instead');
   if (!TLS_PROBLEM.test(code)) return undefined;
   return refused('redis.tls', `the TLS connection failed (${code}: ${message}); ${tlsAdvice(code)}`);
 }
@@ -146,9 +148,10 @@ function tlsAdvice(code: string): string {
     : 'check redis: { tls: { ca, cert, key, servername } }';
 }
 
-/** What opening a link failed with: a refusal, or an absence. */
+/** What opening a link failed with, or a question that is asked first: a refusal, or an absence. */
 export function failedAt(place: string, error: unknown): Error {
-  return toRefusal(error, place) ?? describeAt(place, error);
+  const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
+  return toRefusal(cause, place) ?? describeAt(place, cause);
 }
 
 /** As {@link describe}, with the address in it. */

@@ -102,7 +102,7 @@ export class NodeLink {
     } catch (error) {
       const isTurnedAway = link.#wasTurnedAway;
       // The event tells why; the promise only that the connection was closed.
-      const reason: unknown = link.#reason ?? (error instanceof Error ? (error.cause ?? error) : error);
+      const reason = link.#reason ?? error;
       link.destroy(reason);
       throw failedAt(nameOf(place), isTurnedAway ? new Error(TURNED_AWAY) : reason);
     }

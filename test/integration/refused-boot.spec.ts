@@ -79,6 +79,11 @@ describe('a boot that Redis refuses', () => {
       "'ping'",
       () => [guarded, { url: at(guarded, `idle:${pw}@`) }],
     ],
+    [
+      'sentinels that are none',
+      'no sentinel',
+      () => [open, { url: at(open, '', '/main').replace('redis:', 'redis-sentinel:') }],
+    ],
     ['a Cluster that is none', 'cluster', () => [open, { url: at(open).replace('redis:', 'redis-cluster:') }]],
   ];
 

@@ -118,7 +118,7 @@ export class ClusterNodes {
 
 async function ask(link: NodeLink, place: Endpoint, deadline: number): Promise<SlotRange[]> {
   const reply = await link.send(['cluster', 'SLOTS'], deadline).catch((error: unknown) => {
-    throw failedAt(nameOf(place), error instanceof Error ? (error.cause ?? error) : error);
+    throw failedAt(nameOf(place), error);
   });
   const ranges = readSlots(reply, place);
   if (ranges.length === 0) throw new Error(`${nameOf(place)}: the node of the Redis Cluster knows of no slots`);

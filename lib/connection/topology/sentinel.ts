@@ -1,6 +1,6 @@
 import { CacheCommandError, CacheConfigError } from '../../redis-cache.errors.js';
 import { delay, now } from '../../redis-cache.timers.js';
-import { describe } from '../failures.js';
+import { describe, failedAt } from '../failures.js';
 import { LoginSource } from '../login.js';
 import { NodeLink } from '../node-link.js';
 import { nameOf } from '../redis-url.js';
@@ -79,23 +79,15 @@ export class Sentinels {
   /** Where the master is, as most sentinels say; then what the others say. Only what more than `few` of them say. */
   async #masters(signal: AbortSignal, few = 0): Promise<readonly Endpoint[]> {
     const votes = new Map<string, { readonly place: Endpoint; count: number }>();
-    const failures: unknown[] = [];
-    await new Promise<void>((resolve) => {
-      let missing = this.#sentinels.length;
-      const ask = async (sentinel: Sentinel) => {
-        try {
-          const place = await this.#ask(sentinel, signal);
-          const vote = votes.get(nameOf(place)) ?? { place, count: 0 };
-          votes.set(nameOf(place), vote);
-          if (++vote.count > this.#sentinels.length / 2) resolve();
-        } catch (error) {
-          failures.push(error);
-        }
-        if (--missing === 0) resolve();
-      };
-      for (const sentinel of this.#sentinels) void ask(sentinel);
+    const answers = this.#sentinels.map(async (sentinel) => {
+      const place = await this.#ask(sentinel, signal);
+      const vote = votes.get(nameOf(place)) ?? { place, count: 0 };
+      votes.set(nameOf(place), vote);
+      if (++vote.count <= this.#sentinels.length / 2) throw new Error('not yet said by most');
     });
-    if (votes.size === 0) throw noneAnswered(failures);
+    await Promise.any(answers).catch(({ errors }: AggregateError) => {
+      if (votes.size === 0) throw noneAnswered(errors);
+    });
     const named = [...votes.values()].filter(({ count }) => count > few);
     const ranked = named.toSorted((one, other) => other.count - one.count);
     return ranked.map(({ place }) => reachedFrom(this.#options.redis, place));
@@ -104,9 +96,13 @@ export class Sentinels {
   async #ask(sentinel: Sentinel, signal: AbortSignal): Promise<Endpoint> {
     const { masterName = '' } = this.#options.address;
     const link = sentinel.link && !sentinel.link.hasEnded ? sentinel.link : await this.#open(sentinel, signal);
-    const reply = await link.send(['sentinel', 'GET-MASTER-ADDR-BY-NAME', masterName], now() + this.#askWithin);
-    if (!Array.isArray(reply))
-      throw new Error(`${nameOf(sentinel.place)}: the sentinel knows no master "${masterName}"`);
+    const question = link.send(['sentinel', 'GET-MASTER-ADDR-BY-NAME', masterName], now() + this.#askWithin);
+    const name = nameOf(sentinel.place);
+    const reply = await question.catch((error: unknown) => {
+      link.destroy(error); // the address may lead elsewhere the next time
+      throw failedAt(name, error);
+    });
+    if (!Array.isArray(reply)) throw new Error(`${name}: the sentinel knows no master "${masterName}"`);
     return { host: String(reply[0]), port: Number(reply[1]) };
   }
 
