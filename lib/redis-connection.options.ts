@@ -25,7 +25,7 @@ export interface IoredisClient {
  * What `redis` may hold: the options of ioredis, by their names there, that say how and as whom to connect. What decides about
  * retries, queues, timeouts and the meaning of replies is this package's own, and refused by name.
  *
- * An option that is `undefined` counts as not given.
+ * An option that is `undefined` counts as not given. One that has no effect with the url is refused.
  *
  * @example
  * ```ts
@@ -51,7 +51,7 @@ export interface RedisConnectionOptions {
   connectTimeout?: number | undefined;
   /** The name that CLIENT LIST shows. */
   connectionName?: string | undefined;
-  /** Who we are to the sentinels. Default: nobody, whatever the url says of the master. */
+  /** Who we are to the sentinels; for urls that name some only. Default: nobody, whatever the url says of the master. */
   sentinelUsername?: string | undefined;
   sentinelPassword?: string | undefined;
   /** As `tls`, for the sentinels. `rediss-sentinel://` implies it, with what `tls` says as its default. */
@@ -125,6 +125,29 @@ const REFUSED: Readonly<Record<string, string>> = {
   ),
   enableTLSForSentinelMode: 'remove it: "tls" alone means TLS to the master, "sentinelTLS" to the sentinels',
 };
+
+const SENTINEL = ['sentinel'];
+
+/** Options that mean something to some kinds of urls only. */
+const ONLY_FOR: Readonly<Record<string, readonly string[]>> = {
+  sentinelUsername: SENTINEL,
+  sentinelPassword: SENTINEL,
+  sentinelTLS: SENTINEL,
+  natMap: [...SENTINEL, 'cluster'],
+};
+
+/**
+ * Sees that the options mean something where the url leads. To `memory:` all of them mean nothing, so that an application may be
+ * tried out there as it is.
+ *
+ * @throws CacheConfigError for one that does not
+ */
+export function assertOptionsFor(kind: string, options: RedisConnectionOptions): void {
+  const idle = Object.keys(options).find((name) => ONLY_FOR[name]?.includes(kind) === false);
+  if (kind === 'memory' || idle === undefined) return;
+  const urls = ONLY_FOR[idle]?.map((each) => `redis-${each}://`).join(' and ');
+  throw new CacheConfigError('redis', `"${idle}" has no effect with this url: remove it (it is for ${urls})`);
+}
 
 /**
  * The options that are given.

@@ -12,7 +12,7 @@ import type {
   RedisCacheModuleOptions,
   Serializer,
 } from './redis-cache.options.js';
-import { checkRedisOptions } from './redis-connection.options.js';
+import { assertOptionsFor, checkRedisOptions } from './redis-connection.options.js';
 import { isNamespace } from './store/key-naming.js';
 import type { EncryptionSource, KeyRing } from './record/key-ring.js';
 import { messagePackSerializer } from './record/message-pack/serializer.js';
@@ -102,6 +102,7 @@ function resolveTarget(options: RedisCacheModuleOptions): Pick<ConnectionOptions
   const address = parseRedisUrl(url);
   assertVotes(address, 'url');
   const checked = checkRedisOptions(redis);
+  assertOptionsFor(address.kind, checked);
   ensure(address.kind !== 'cluster' || !checked.db, 'redis.db', 'must be 0: a Redis Cluster has no other database');
   return { address: { ...address, db: checked.db ?? address.db }, redis: checked };
 }

@@ -12,6 +12,7 @@ import {
   type RedisCacheModuleOptions,
 } from 'nestjs-redis-cache-store';
 import { RedisCacheTestingModule } from 'nestjs-redis-cache-store/testing';
+import { resolveConnection } from '../../lib/resolve-options.js';
 import { CacheApp, SILENT } from '../support/cache-app.js';
 
 /** As JavaScript, environment variables and casts may give them. */
@@ -203,6 +204,25 @@ describe('a wrong option', () => {
     const { message } = await expectRefused('redis', forRoot({ redis: { [name]: value } }));
     expect(message).toContain(`"${name}"`);
     expect(message).toContain(reason);
+  });
+
+  it.each([
+    ['sentinelUsername', 'watcher', 'redis-cluster://localhost', 'redis-sentinel://'],
+    ['sentinelPassword', 'secret', 'redis://localhost', 'redis-sentinel://'],
+    ['sentinelTLS', {}, 'rediss-cluster://localhost', 'redis-sentinel://'],
+    ['natMap', {}, 'unix:///tmp/redis.sock', 'redis-sentinel:// and redis-cluster://'],
+  ])('is the option %s: %p for %s, where it has no effect', async (name, value, address, urls) => {
+    const { message } = await expectRefused(
+      'redis',
+      RedisCacheModule.forRoot({ url: address, redis: { [name]: value } }),
+    );
+    expect(message).toContain(`"${name}" has no effect with this url: remove it (it is for ${urls})`);
+    expect(message).not.toContain('secret');
+    const fine = [
+      { redis: { [name]: undefined }, url: address },
+      { redis: { [name]: value }, url: 'memory:' },
+    ];
+    for (const options of fine) expect(() => resolveConnection(options, () => undefined)).not.toThrow();
   });
 
   it('is a database other than 0 on a Cluster', async () => {
