@@ -84,6 +84,15 @@ export class RedisCacheCoreModule extends root.ConfigurableModuleClass implement
   }
 }
 
+/** @throws CacheConfigError unless exactly one of the ways to get options is given: Nest would ask for a provider that nobody can name */
+export function assertOneSource(method: string, options: object): void {
+  const given: Readonly<Record<string, unknown>> = Object(options);
+  const sources = ['useFactory', 'useClass', 'useExisting'].filter((source) => given[source] !== undefined);
+  if (sources.length === 1) return;
+  const found = sources.length === 0 ? '' : `, not ${sources.map((source) => `"${source}"`).join(' and ')}`;
+  throw new CacheConfigError(method, `needs one of "useFactory", "useClass" and "useExisting"${found}`);
+}
+
 /** A provider that is made with the runtime of a connection. A connection that there is not fails the boot with advice. */
 export function runtimeProvider<Injected extends unknown[]>(
   provide: InjectionToken,

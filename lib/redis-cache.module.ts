@@ -1,6 +1,6 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import type { ConfigurableModuleAsyncOptions, DynamicModule, FactoryProvider } from '@nestjs/common';
-import { RedisCacheCoreModule, runtimeProvider } from './redis-cache.core-module.js';
+import { assertOneSource, RedisCacheCoreModule, runtimeProvider } from './redis-cache.core-module.js';
 import { CacheConfigError } from './redis-cache.errors.js';
 import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.options.js';
 import { getCacheStoreToken, getRedisConnectionToken } from './redis-cache.tokens.js';
@@ -139,6 +139,7 @@ export class RedisCacheModule {
    * ```
    */
   static forRootAsync(options: RedisCacheModuleAsyncOptions): DynamicModule {
+    assertOneSource('forRootAsync', options);
     return rootModule(RedisCacheCoreModule.forRootAsync(options), options);
   }
 
@@ -175,6 +176,7 @@ export class RedisCacheModule {
    * ```
    */
   static forFeatureAsync(store: CacheStoreAsyncOptions): DynamicModule {
+    assertOneSource('forFeatureAsync', store);
     // As a module of this class, so that `exports: [RedisCacheModule]` passes it on.
     return { ...RedisCacheFeatureModule.forFeatureAsync(store), module: RedisCacheModule };
   }

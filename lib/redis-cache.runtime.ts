@@ -9,7 +9,7 @@ import { RedisConnection } from './connection/redis-connection.js';
 import { checkServer } from './connection/health-check.js';
 import { KeyRing } from './record/key-ring.js';
 import type { EncryptionSource } from './record/key-ring.js';
-import { CacheConfigError } from './redis-cache.errors.js';
+import { CacheConfigError, CacheUnavailableError } from './redis-cache.errors.js';
 import type { CacheStoreOptions, RedisCacheModuleOptions } from './redis-cache.options.js';
 import { resolveConnection, resolveDefaultStore, resolveMaxBytes, resolveStore } from './resolve-options.js';
 import type { StoreSurroundings } from './resolve-options.js';
@@ -88,7 +88,16 @@ export class RedisCacheRuntime {
         `store ${names}: records never expire unless a call gives a ttl; set "ttl", or "ttl: null" if you mean it`,
       );
     }
-    await this.connection.open().catch((error: unknown) => Promise.reject(this.#located(error)));
+    await this.connection.open().catch((error: unknown) => Promise.reject(this.#bootFailure(error)));
+  }
+
+  /** For the one who reads the last lines of a boot: where Redis was looked for, and the options that decide about waiting for it. */
+  #bootFailure(error: unknown): unknown {
+    if (!(error instanceof CacheUnavailableError) || error.reason !== 'disconnected') return this.#located(error);
+    const { message = 'there was no answer yet' } = this.connection.lastError ?? {};
+    const advice = `"startupTimeout" is how long the boot waits; with "startup: 'background'" it does not wait`;
+    const text = this.#named(`Redis was not ready in time: ${message} (${advice})`);
+    return new CacheUnavailableError(error.reason, error.outcome, text, { cause: error.cause });
   }
 
   /** One log line for each change of the connection's status, never one for each call. */
@@ -137,11 +146,9 @@ export class RedisCacheRuntime {
     this.stores.set(token, other);
     const differing = [...store.keys()].filter((option) => !isDeepStrictEqual(store.get(option), other.get(option)));
     if (differing.length === 0) return;
-    const [what, options] = [tokenName(token), differing.map((option) => `"${option}"`).join(', ')];
-    throw new CacheConfigError(
-      'name',
-      `give one of two stores another: "${what}" has another ${options} elsewhere, and Nest would inject either`,
-    );
+    const options = differing.map((option) => `"${option}"`).join(', ');
+    const problem = `two stores are injected by the token "${tokenName(token)}", and differ in ${options}`;
+    throw new CacheConfigError('name', `${problem}: give one of them a name of its own, or both the same options`);
   }
 
   #named(message: string): string {

@@ -93,9 +93,9 @@ function resolveTarget(options: RedisCacheModuleOptions): Pick<ConnectionOptions
     return described;
   }
   ensure(
-    !('url' in options) || options.url !== undefined,
+    !('url' in options) || (options.url !== undefined && options.url !== ''),
     'url',
-    `is given but undefined: is the environment variable set? (Leave "url" out for ${DEFAULT_URL}.)`,
+    `is given but ${options.url === '' ? 'empty' : 'undefined'}: is the environment variable set? (Leave "url" out for ${DEFAULT_URL}.)`,
   );
   ensure(typeof url === 'string', 'url', `must be a string, not ${typeof url}`);
   ensure(isObject(redis), 'redis', 'must be an object of options of ioredis');

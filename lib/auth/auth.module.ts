@@ -1,7 +1,7 @@
 import { ConfigurableModuleBuilder, Logger, Module } from '@nestjs/common';
 import type { DynamicModule, FactoryProvider, InjectionToken, Provider } from '@nestjs/common';
 import { CacheConfigError } from '../redis-cache.errors.js';
-import { runtimeProvider } from '../redis-cache.core-module.js';
+import { assertOneSource, runtimeProvider } from '../redis-cache.core-module.js';
 import type { RedisCacheRuntime } from '../redis-cache.runtime.js';
 import { AttemptLimiter } from './attempt-limiter.js';
 import { SERVICES, serviceToken } from './auth.options.js';
@@ -67,6 +67,7 @@ export class RedisCacheAuthModule {
    * leave out throws a CacheConfigError when it is used. With `name`, all of them have that name.
    */
   static forFeatureAsync(options: RedisCacheAuthAsyncOptions): DynamicModule {
+    assertOneSource('forFeatureAsync', options);
     // As a module of this class, so that `exports: [RedisCacheAuthModule]` passes it on.
     return { ...RedisCacheAuthAsyncModule.forFeatureAsync(options), module: RedisCacheAuthModule };
   }

@@ -103,7 +103,7 @@ describe('RedisCacheAuthModule', () => {
     await expect(boot(features)).rejects.toMatchObject({
       code: 'CACHE_CONFIG',
       option: 'name',
-      problem: expect.stringContaining('"Sessions" has another "namespace"'),
+      problem: expect.stringContaining('the token "Sessions", and differ in "namespace"'),
     });
     await boot([1, 2].map(() => RedisCacheAuthModule.forFeature(sessions('users'))));
   });

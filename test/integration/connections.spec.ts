@@ -234,7 +234,7 @@ describe('two Redis servers in one application', () => {
       await expect(boot({ imports: imports() })).rejects.toMatchObject({
         option: 'name',
         code: 'CACHE_CONFIG',
-        problem: expect.stringContaining(`"RedisCacheStore:audit" has another ${how}`),
+        problem: expect.stringContaining(`the token "RedisCacheStore:audit", and differ in ${how}:`),
       });
     },
   );

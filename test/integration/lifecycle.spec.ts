@@ -148,7 +148,7 @@ describe('the life of a connection', () => {
       expect(await app.store.keys()).toEqual([]);
     });
 
-    it('fails the boot after startupTimeout, with the reason as its cause', async () => {
+    it('fails the boot after startupTimeout, with address, reason and the options that decide', async () => {
       const url = `redis://127.0.0.1:${await freePort()}`;
       const begun = performance.now();
       const error = await CacheApp.failure({ url, startupTimeout: 400 });
@@ -156,6 +156,7 @@ describe('the life of a connection', () => {
       expect(error).toBeInstanceOf(CacheUnavailableError);
       expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
       expect(String((error as Error).cause)).toContain('ECONNREFUSED');
+      expect(String(error)).toMatch(new RegExp(`ECONNREFUSED ${url.slice('redis://'.length)} .*"startupTimeout"`));
     });
 
     it('fails the boot after startupTimeout also where somebody answers nothing', async () => {

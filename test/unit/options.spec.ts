@@ -11,6 +11,7 @@ import {
   RedisCacheModule,
   type RedisCacheModuleOptions,
 } from 'nestjs-redis-cache-store';
+import { RedisCacheAuthModule } from 'nestjs-redis-cache-store/auth';
 import { RedisCacheTestingModule } from 'nestjs-redis-cache-store/testing';
 import { resolveConnection } from '../../lib/resolve-options.js';
 import { CacheApp, SILENT } from '../support/cache-app.js';
@@ -148,12 +149,27 @@ describe('a wrong option', () => {
     expect(await expectRefused('ttl', root, late)).toMatchObject({ store: 'feature' });
   });
 
-  it('is a url that is given but undefined, as a variable is that nobody set', async () => {
-    const options = { url: process.env['NOT_SET_ANYWHERE'] } as RedisCacheModuleOptions;
-    const roots = [RedisCacheModule.forRoot(options), RedisCacheModule.forRootAsync({ useFactory: () => options })];
-    for (const root of roots) {
-      expect((await expectRefused('url', root)).problem).toMatch(/undefined: is the environment variable set\?/);
+  it('is a url that is given but undefined or empty, as a variable is that nobody set', async () => {
+    for (const given of [undefined, '']) {
+      const options = { url: given } as RedisCacheModuleOptions;
+      const roots = [RedisCacheModule.forRoot(options), RedisCacheModule.forRootAsync({ useFactory: () => options })];
+      for (const root of roots) {
+        const { problem } = await expectRefused('url', root);
+        expect(problem).toMatch(/is given but (undefined|empty): is the environment variable set\?/);
+      }
     }
+  });
+
+  it.each<[string, (way: { useFactory?: () => never; useClass?: new () => never }) => DynamicModule]>([
+    ['forRootAsync', (way) => RedisCacheModule.forRootAsync(way)],
+    ['forFeatureAsync', (way) => RedisCacheModule.forFeatureAsync({ name: 'feature', ...way })],
+    ['forFeatureAsync of /auth', (way) => RedisCacheAuthModule.forFeatureAsync(way)],
+  ])('is none, or more than one, of the ways to options of %s', (_, make) => {
+    const useFactory = () => ({}) as never;
+    expect(() => make({})).toThrow(CacheConfigError);
+    expect(() => make({})).toThrow('needs one of "useFactory", "useClass" and "useExisting"');
+    expect(() => make({ useFactory, useClass: Object as never })).toThrow('not "useFactory" and "useClass"');
+    expect(() => make({ useFactory })).not.toThrow();
   });
 
   it('is a duration without a unit, and the error shows the text with one', async () => {
