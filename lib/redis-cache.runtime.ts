@@ -6,7 +6,7 @@ import type { CacheBackend } from './backend/cache-backend.js';
 import { MemoryBackend } from './backend/memory.backend.js';
 import { RedisBackend } from './backend/redis.backend.js';
 import { RedisConnection } from './connection/redis-connection.js';
-import { checkServer } from './connection/health-check.js';
+import { checkServer } from './server-check.js';
 import { KeyRing } from './record/key-ring.js';
 import type { EncryptionSource } from './record/key-ring.js';
 import { CacheConfigError, CacheUnavailableError } from './redis-cache.errors.js';

@@ -1,5 +1,5 @@
-import type { RedisCommand } from './call.js';
-import type { RedisConnection } from './redis-connection.js';
+import type { RedisCommand } from './connection/call.js';
+import type { RedisConnection } from './connection/redis-connection.js';
 
 /** The oldest Redis with everything that is used: PXAT, ZADD GT. */
 const OLDEST = 6.2;
