@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { createClient } from '../ioredis/client-factory.js';
 import { PendingCommand } from '../ioredis/command.js';
 import type { RedisCommand, RedisReply, Settled } from '../ioredis/command.js';
+import { Packet } from '../ioredis/packet.js';
 import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
@@ -215,8 +216,7 @@ export class NodeLink {
 
   readonly #flush = (): void => {
     const moment = now();
-    const { stream } = this.#client;
-    if (this.#queue.length > 1) stream.cork();
+    const packet = new Packet({ redis: this.#client });
     while (this.#owedFor < WINDOW) {
       const command = this.#queue.shift();
       if (!command) break;
@@ -227,11 +227,14 @@ export class NodeLink {
         continue;
       }
       command.sentAt = moment;
-      this.#client.sendCommand(command);
+      this.#client.sendCommand(command, packet);
       if (!command.written) continue; // and settled
       command.size += command.replySize?.() ?? 0;
       this.#owedFor += command.size;
     }
+    const { stream } = this.#client;
+    if (packet.pieces.length > 1) stream.cork();
+    for (const piece of packet.pieces) stream.write(piece);
     stream.uncork();
   };
 

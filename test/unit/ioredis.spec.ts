@@ -7,6 +7,7 @@ import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis';
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
 import { assertCommandsWritten, createClient } from '../../lib/ioredis/client-factory.js';
 import { PendingCommand } from '../../lib/ioredis/command.js';
+import { Packet } from '../../lib/ioredis/packet.js';
 import { freePort } from '../../scripts/processes.mjs';
 import { RedisServer } from '../support/redis-server.js';
 
@@ -33,6 +34,20 @@ describe(`ioredis ${version}`, () => {
     void client.sendCommand(command);
     expect([command.written, command.args]).toEqual([true, []]);
     expect(String(await command.promise)).toBe('secret');
+    client.disconnect();
+  });
+
+  it('writes to the stream that it is given, in the order of commands, texts as one', async () => {
+    const client = await connected();
+    const texts = ['a', 'b', 'c', 'd'];
+    const commands = texts.map((text) => new PendingCommand(['echo', text === 'b' ? Buffer.from(text) : text]));
+    const packet = new Packet({ redis: client });
+    for (const command of commands) void client.sendCommand(command, packet);
+    expect(commands.every(({ written }) => written)).toBe(true);
+    expect(packet.pieces.map((piece) => String(piece).match(/\b[abcd]\b/g))).toEqual([['a'], ['b'], ['c', 'd']]);
+    for (const piece of packet.pieces) client.stream.write(piece);
+    const replies = await Promise.all(commands.map(({ promise }) => promise));
+    expect(replies.map(String)).toEqual(texts);
     client.disconnect();
   });
 
