@@ -4,7 +4,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { findRedisServer, freePort, spawnGuarded } from '../scripts/processes.mjs';
+import { startLoneMaster, startRedis } from './processes.mjs';
 import { session, sessionId } from './sessions.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -20,6 +20,37 @@ const GET = {
         if (copy) return await copy;
         return (await this.read(key))?.value;
     }\n`,
+};
+
+/** A promise for each step. */
+const FETCH = {
+  file: 'store/reads.js',
+  code: /    fetch\(key, deadline, maySlide\) \{[\s\S]*?\n    \}\n/,
+  plain: `    fetch(key, deadline, maySlide) {
+        return this.read(key, deadline, maySlide).then(this.handOut, rejecting(key));
+    }\n`,
+};
+
+/** A stream that is corked instead. */
+const PACKET = {
+  file: 'ioredis/packet.js',
+  code: /export class Packet[\s\S]*/,
+  plain: `export class Packet {
+    constructor({ redis }) {
+        this.stream = redis.stream;
+        this.stream.cork();
+        this.pieces = [];
+    }
+    write(data) {
+        this.stream.write(data);
+    }
+}\n`,
+};
+
+const SLOT = {
+  file: 'connection/topology/slot-map.js',
+  code: /    return \/\[.*\.test\(key\) \? (.*) : key;/,
+  plain: (_, bytes) => `return ${bytes};`,
 };
 
 const DECODE = {
@@ -172,8 +203,14 @@ const TRICKS = {
   'a wall clock that is read once in a ms (store/coarse-wall-clock.ts)': { ...WALL_CLOCK, round: 'hits' },
   'strings that are made fast again (ioredis/workarounds/string-speed.ts)': { ...STRINGS, round: 'puts' },
   'decoding at once, where nothing is to be waited for (record/codec.ts)': { ...DECODE, round: 'callers' },
+  'text that leaves as one piece (ioredis/packet.ts)': { ...PACKET, round: 'asked' },
+  'slots of ASCII without bytes, on a Cluster (connection/topology/slot-map.ts)': {
+    ...SLOT,
+    round: 'asked',
+    cluster: true,
+  },
   'reads that leave in parts (backend/read-batcher.ts)': { ...PARTS, round: 'callers' },
-  'get without an async function, from Redis (store/reads.ts)': { ...GET, round: 'gets' },
+  'values that are made when their bytes come (store/reads.ts)': { ...FETCH, round: 'many' },
   'get without an async function, from the near cache (store/reads.ts)': { ...GET, round: 'hits' },
 };
 
@@ -181,13 +218,12 @@ if (process.argv[2] === 'worker') await work(process.argv[3], process.argv[4]);
 else await compare();
 
 async function compare() {
-  const port = await freePort();
-  const server = spawnGuarded(findRedisServer().path, ['--port', String(port), '--save', '']);
   const home = `${ROOT}.build/micro`;
   const [wanted = ''] = process.argv.slice(2);
   try {
-    for (const [name, { file, code, plain, round }] of Object.entries(TRICKS)) {
+    for (const [name, { file, code, plain, round, cluster }] of Object.entries(TRICKS)) {
       if (!name.includes(wanted)) continue;
+      const server = await (cluster ? startLoneMaster() : startRedis());
       rmSync(home, { recursive: true, force: true });
       cpSync(`${ROOT}dist`, home, { recursive: true });
       const source = readFileSync(`${home}/${file}`, 'utf8');
@@ -196,7 +232,7 @@ async function compare() {
       writeFileSync(`${home}/${file}`, changed);
       const workers = [];
       for (const build of [`${ROOT}dist/index.js`, `${home}/index.js`]) {
-        const worker = fork(fileURLToPath(import.meta.url), ['worker', build, `redis://127.0.0.1:${port}`]);
+        const worker = fork(fileURLToPath(import.meta.url), ['worker', build, server.url]);
         await once(worker, 'message');
         workers.push(worker);
       }
@@ -209,6 +245,7 @@ async function compare() {
         }
       }
       for (const worker of workers) worker.kill();
+      await server.stop();
       const [time, cpu] = ['ms', 'cpu'].map((what) => {
         const [trick, without] = times.map(
           (all) => all.map((each) => each[what]).toSorted((a, b) => a - b)[all.length >> 1],
@@ -219,7 +256,6 @@ async function compare() {
     }
   } finally {
     rmSync(home, { recursive: true, force: true });
-    server.kill('SIGKILL');
   }
 }
 
@@ -257,6 +293,8 @@ async function work(build, url) {
       for (let i = 0; i < 40; i++) await hundred((key) => store.get(key));
     },
     callers: () => together(64),
+    many: () => together(512),
+    asked: () => together(64, (key) => store.has(key)),
     putters: () => together(64, (key, value) => store.put(key, value)),
     tagged: () => together(64, (key, value) => store.put(key, value, { tags: [value.email] })),
     puts: async () => {

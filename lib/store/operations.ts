@@ -71,7 +71,7 @@ export class Operations {
     this.changes = new Changes(backend, naming, tags, this.reads, this.writes, this.rewrites, deadline);
     this.moves = new Moves(settings, backend, naming, codec, tags, this.reads, this.writes, deadline);
     this.walks = new Walks(settings, backend, naming, codec, tags, deadline);
-    const open = (id: string, bytes: Buffer, until: number) => this.reads.decode(id, bytes, until);
+    const open = async (id: string, bytes: Buffer, until: number) => this.reads.decode(id, bytes, until);
     this.removal = new Removal(backend, naming, tags, this.walks, deadline, codec.readsPlainOnly ? undefined : open);
     this.watches = common.watches;
     this.counters = new Counters(settings, backend, naming, deadline);
