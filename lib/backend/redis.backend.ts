@@ -7,6 +7,7 @@ import type { CacheBackend, Change, Expiry, HeadChange, LocalCopies, NextExpiry 
 import { HIT, READ } from './counter-scripts.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';
+import { keysMoved, ownSlots } from './own-slots.js';
 import { ReadBatcher } from './read-batcher.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes } from './record-sizes.js';
@@ -169,14 +170,16 @@ export class RedisBackend implements CacheBackend {
 
   /**
    * The pages of a SCAN over all masters. A cursor means something only to the server that gave it: when a connection is
-   * lost, or slots have moved, the walk begins again, and the caller sees some elements twice.
+   * lost, or slots have moved, the walk begins again, and the caller sees some elements twice. While slots are moving it comes to the
+   * masters in both orders, so that a key which goes from one to another is on one of them when the walk is there.
    */
   private async *walk(command: (cursor: string) => RedisCommand): AsyncIterable<readonly Buffer[]> {
     for (let restarts = 0; ; restarts++) {
       try {
         const masters = await this.connection.masters(this.connection.call(true));
         const { version } = this.connection;
-        for (const link of masters) {
+        const slots = await ownSlots(this.connection, masters);
+        for (const link of slots?.areMoving ? [...masters, ...masters.toReversed()] : masters) {
           for (let cursor = '0', done = false; !done; done = cursor === '0') {
             const reply = await this.connection.send(command(cursor), this.connection.call(true), link);
             const [next, found] = reply as readonly [Buffer, readonly Buffer[]];
@@ -185,8 +188,9 @@ export class RedisBackend implements CacheBackend {
           }
         }
         const after = await this.connection.masters(this.connection.call(true));
-        if (version === this.connection.version && after.every((link) => masters.includes(link))) return;
-        throw new CacheUnavailableError('disconnected', 'unknown', 'keys moved between servers amid a walk');
+        const areSame = version === this.connection.version && after.every((link) => masters.includes(link));
+        if (areSame && slots?.said === (await ownSlots(this.connection, masters))?.said) return;
+        throw keysMoved();
       } catch (error) {
         const lost = error instanceof CacheUnavailableError && error.reason === 'disconnected';
         if (!lost || restarts === WALK_RESTARTS) throw error;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CacheUnavailableError } from 'nestjs-redis-cache-store';
+import { CacheUnavailableError, type RedisCacheStore } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
 import { ClusterDeployment } from '../support/cluster.js';
 import { endure } from '../support/endure.js';
@@ -51,6 +51,15 @@ describe('On a Cluster', () => {
   describe('walks', () => {
     const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`).toSorted();
 
+    /** Pages of keys of one slot of each master. */
+    async function pagesOnEachMaster(store: RedisCacheStore): Promise<[string[], Map<RedisServer, string>]> {
+      const tags = new Map<RedisServer, string>();
+      for (let i = 0; tags.size < 3; i++) tags.set(await cluster.ownerOf(`${namespace}:{${i}}`), `{${i}}`);
+      const all = [...tags.values()].flatMap((tag) => Array.from({ length: 300 }, (_, i) => `${tag}${i}`)).toSorted();
+      await store.putMany(all.map((key) => [key, 1]));
+      return [all, tags];
+    }
+
     it('visit every master once, also those that this process has never spoken to', async () => {
       const { store: writer } = await open();
       await writer.putMany(keys.map((key) => [key, 1]));
@@ -64,11 +73,7 @@ describe('On a Cluster', () => {
 
     it('are complete although a slot moves, with its keys, to a master that they have visited already', async () => {
       const { store } = await open();
-      // Pages of keys of one slot of each master.
-      const tags = new Map<RedisServer, string>();
-      for (let i = 0; tags.size < 3; i++) tags.set(await cluster.ownerOf(`${namespace}:{${i}}`), `{${i}}`);
-      const all = [...tags.values()].flatMap((tag) => Array.from({ length: 300 }, (_, i) => `${tag}${i}`)).toSorted();
-      await store.putMany(all.map((key) => [key, 1]));
+      const [all, tags] = await pagesOnEachMaster(store);
       const found: string[] = [];
       for await (const key of store.scan()) {
         if (found.push(key) > 1) continue;
@@ -77,6 +82,30 @@ describe('On a Cluster', () => {
         const slot = await cluster.slotOf(`${namespace}:${tag}`);
         await cluster.moveSlot(slot, visited);
       }
+      expect(found.toSorted()).toEqual(all);
+    });
+
+    it('are complete although the keys of a slot move meanwhile to a master that they have visited already, and the slot has not', async () => {
+      const { store } = await open();
+      const [all, tags] = await pagesOnEachMaster(store);
+      const found: string[] = [];
+      let moving: Promise<void> | undefined;
+      let finish = (): void => undefined;
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      for await (const key of store.scan()) {
+        if (found.push(key) > 1) continue;
+        const visited = await cluster.ownerOf(`${namespace}:${key}`);
+        const [, tag] = [...tags].find(([master]) => master !== visited) ?? [];
+        const slot = await cluster.slotOf(`${namespace}:${tag}`);
+        await new Promise<void>((resolve) => {
+          moving = cluster.moveSlot(slot, visited, () => {
+            resolve();
+            return finished;
+          });
+        });
+      }
+      finish();
+      await moving;
       expect(found.toSorted()).toEqual(all);
     });
 
