@@ -22,7 +22,8 @@ export async function orDefaults(factory: () => unknown): Promise<unknown> {
     return await factory();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    new Logger('RedisCacheTestingModule').warn(
+    // An error, since Nest's logger for tests shows nothing less, and a test of the application's ttls cannot hold without its options.
+    new Logger('RedisCacheTestingModule').error(
       `the options of forRootAsync are left out, since their factory throws: ${reason}`,
     );
     return {};

@@ -7,7 +7,7 @@ import { MEMORY_ONLY } from '../redis-cache.memory-only.js';
  * and nothing is waited for. Each application under test has records of its own.
  *
  * Namespaces, ttls, schemas and everything else that `forRoot` and `forFeature` say stay as they are. If a factory of `forRootAsync` throws, for
- * want of an environment variable for instance, a warning says so and the default store has the default options.
+ * want of an environment variable for instance, an error line in the log says so and the default store has the default options.
  *
  * @example
  * ```ts

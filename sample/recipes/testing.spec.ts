@@ -8,6 +8,9 @@ import { SessionGuard } from './session.guard.js';
 
 const ID = 'x'.repeat(43);
 
+// The factory of forRootAsync asks for it. No server is there, nor needed.
+process.env['REDIS_URL'] = 'redis://localhost';
+
 describe('SessionGuard', () => {
   let app: TestingModule;
 
