@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { Module } from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { RedisCacheModule } from 'nestjs-redis-cache-store';
 import { RefreshTokens, Sessions, TooManyAttemptsError } from 'nestjs-redis-cache-store/auth';
@@ -6,8 +8,10 @@ import { AuthModule, Login, MailCodes, MobileTokens, Users } from './auth.js';
 
 const users: Users = { verify: async (name, password) => (password === 'right' ? { id: `id of ${name}` } : undefined) };
 
+process.env['CODE_SECRET'] = randomBytes(32).toString('base64');
+
 @Module({
-  imports: [AuthModule],
+  imports: [ConfigModule.forRoot({ isGlobal: true }), AuthModule],
   providers: [Login, MobileTokens, MailCodes, { provide: Users, useValue: users }],
 })
 class App {}

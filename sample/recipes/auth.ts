@@ -1,4 +1,6 @@
+// #region imports
 import { ForbiddenException, Injectable, Module, UnauthorizedException } from '@nestjs/common';
+import { ConfigService } from '@nestjs/config';
 import {
   AttemptLimiter,
   OneTimeCodes,
@@ -12,6 +14,7 @@ import {
 export abstract class Users {
   abstract verify(name: string, password: string): Promise<{ id: string } | undefined>;
 }
+// #endregion imports
 
 // #region login
 @Injectable()
@@ -85,21 +88,23 @@ export class MailCodes {
 }
 // #endregion codes
 
-export const SECRET = 'oQ0vLJxT0Dr0cE1xgCAIGtu6G1aXk2XqL8wYwH1mGJA=';
-
 // #region module
 @Module({
   imports: [
-    RedisCacheAuthModule.forFeature({
-      sessions: {
-        namespace: 'session',
-        idle: '30m',
-        absolute: '12h',
-        limit: { sessions: 5, when: 'evict-oldest' },
-      },
-      refreshTokens: { namespace: 'refresh', idle: '14d', absolute: '90d' },
-      codes: { namespace: 'code', secret: process.env['CODE_SECRET'] ?? SECRET },
-      attempts: { namespace: 'attempt', limit: 10, window: '15m', lockout: { first: '1m', longest: '1h' } },
+    RedisCacheAuthModule.forFeatureAsync({
+      inject: [ConfigService],
+      useFactory: (config: ConfigService) => ({
+        sessions: {
+          namespace: 'session',
+          idle: '30m',
+          absolute: '12h',
+          limit: { sessions: 5, when: 'evict-oldest' },
+        },
+        refreshTokens: { namespace: 'refresh', idle: '14d', absolute: '90d' },
+        // 32 random bytes: openssl rand -base64 32
+        codes: { namespace: 'code', secret: config.getOrThrow<string>('CODE_SECRET') },
+        attempts: { namespace: 'attempt', limit: 10, window: '15m', lockout: { first: '1m', longest: '1h' } },
+      }),
     }),
   ],
   exports: [RedisCacheAuthModule],
