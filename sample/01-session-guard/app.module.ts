@@ -4,7 +4,6 @@ import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
 import { CacheUnavailableFilter, RedisCacheModule } from 'nestjs-redis-cache-store';
 import { RedisCacheAuthModule, SessionGuard } from 'nestjs-redis-cache-store/auth';
-import { TooManyAttemptsFilter } from './filters.js';
 import { MeController } from './me.controller.js';
 import { MobileController } from './mobile.controller.js';
 import { PagesController } from './pages.controller.js';
@@ -14,6 +13,7 @@ import { SessionCookie } from './session-cookie.js';
 import { SignIn } from './sign-in.js';
 import { Mail } from './mail.js';
 import { Users } from './users.js';
+import { TooManyAttemptsFilter } from '../recipes/too-many-attempts.filter.js';
 
 @Module({
   imports: [

@@ -29,7 +29,7 @@ export class Login {
   async signIn(name: string, password: string, device: string, anonymous?: string): Promise<string> {
     const key = `login:${name.trim().toLowerCase()}`;
     const { allowed, retryAfter } = await this.attempts.hit(key);
-    if (!allowed) throw new TooManyAttemptsError(retryAfter); // 429, Retry-After
+    if (!allowed) throw new TooManyAttemptsError(retryAfter); // 429, by the filter below
     const user = await this.users.verify(name, password);
     if (!user) throw new UnauthorizedException();
     await this.attempts.reset(key);
