@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import ts from 'typescript';
 
 const { name, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
 const require = createRequire(import.meta.url);
@@ -47,6 +48,22 @@ function* importsOf(file, seen = new Set([file])) {
     const next = join(dirname(file), specifier.replace(/\.(c?)js$/, '.d.$1ts'));
     if (!seen.has(next)) yield* importsOf(next, seen.add(next));
   }
+}
+
+// The types are sound without `skipLibCheck`: a class may have lost what it says it implements, since internal members are stripped.
+for (const dist of ['dist', 'dist/cjs']) {
+  const entries = Object.keys(exports).filter((path) => !path.endsWith('.json'));
+  const { NodeNext: module } = ts.ModuleKind;
+  const options = { module, moduleResolution: ts.ModuleResolutionKind.NodeNext, strict: true, noEmit: true };
+  const program = ts.createProgram(
+    entries.map((entry) => join(dist, entry, 'index.d.ts')),
+    { ...options, skipLibCheck: false, types: ['node'] },
+  );
+  const own = ts.getPreEmitDiagnostics(program).filter(({ file }) => !file?.fileName.includes('node_modules'));
+  assert.deepEqual(
+    own.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`),
+    [],
+  );
 }
 
 // `new RedisCacheStore()` must not type-check: a constructor without parameters would be left over if ours were stripped.

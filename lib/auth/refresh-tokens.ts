@@ -1,4 +1,3 @@
-import type { BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
@@ -107,7 +106,7 @@ const REMEMBERED = 60_000;
  * After an `unknown` of `rotate` the client sends the same token again: it is `rotated` or, within the window, `retried`. After
  * one of `issue` it logs in again; the others can be repeated, and then say `false`, or a smaller number, of what was carried out.
  */
-export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplicationShutdown, OnApplicationShutdown {
+export class RefreshTokens<Data = unknown, Input = Data> {
   /** What happens through this process. Completes when the application closes. */
   readonly events$: Observable<RefreshEvent>;
   readonly #events = new Subject<RefreshEvent>();
@@ -226,7 +225,7 @@ export class RefreshTokens<Data = unknown, Input = Data> implements BeforeApplic
     await this.#lives.settled();
   }
 
-  /** @internal */
+  /** A hook of Nest's, which finds it by its name. @internal */
   onApplicationShutdown(): void {
     this.#events.complete();
   }

@@ -1,4 +1,3 @@
-import type { OnApplicationShutdown } from '@nestjs/common';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Subject } from 'rxjs';
 import type { Observable } from 'rxjs';
@@ -58,7 +57,7 @@ export type SessionsOf<Schema extends StandardSchemaV1> = Sessions<
  * everything else can be repeated: a change that adds something may be added twice, and a revocation that was carried out says `false`,
  * or a smaller number.
  */
-export class Sessions<Data = unknown, Input = Data> implements OnApplicationShutdown {
+export class Sessions<Data = unknown, Input = Data> {
   /** What happens through this process. Completes when the application closes. */
   readonly events$: Observable<SessionEvent>;
   readonly #events = new Subject<SessionEvent>();
@@ -236,7 +235,7 @@ export class Sessions<Data = unknown, Input = Data> implements OnApplicationShut
     return end && end - this.#settings.lifetime.now();
   }
 
-  /** @internal */
+  /** A hook of Nest's, which finds it by its name. @internal */
   onApplicationShutdown(): void {
     this.sockets.stop();
     this.#events.complete();
