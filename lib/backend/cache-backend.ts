@@ -40,7 +40,7 @@ export interface CacheBackend extends IndexBackend, CounterBackend {
   now(): number;
 
   /** Changes when another server may have come in the place of one that answered: it may lack what that acknowledged. */
-  readonly epoch: number;
+  readonly generation: number;
 
   /** The bytes, or `undefined` if the key is absent. */
   get(key: string, deadline: number): Promise<Buffer | undefined>;

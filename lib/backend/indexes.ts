@@ -41,8 +41,13 @@ export interface IndexBackend {
    */
   admitToIndex(index: string, member: string, membership: Membership, most: number, deadline: number): Promise<boolean>;
 
-  /** Removes those of the members that are there. */
-  removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void>;
+  /**
+   * Removes those of the members that are there.
+   *
+   * @param generation - of the backend, when it was asked about, or to delete, what the members are of. If it has changed, nothing is
+   *   removed: a server that has come since may have the records that the one before did not have (any more)
+   */
+  removeFromIndex(index: string, members: readonly string[], generation: number, deadline: number): Promise<void>;
 
   /**
    * The members in pages of at most some hundred, those that go first in front. A member that is there during the whole walk

@@ -26,7 +26,7 @@ const NO_BYTES = Buffer.alloc(0);
  * out, so that a record behaves as one in Redis does. It has no timer; time is `Date.now()`, so fake timers work.
  */
 export class MemoryBackend implements CacheBackend {
-  readonly epoch = 0;
+  readonly generation = 0;
   private readonly entries = new Map<string, Entry>();
   private readonly indexes = new MemoryIndexes();
   private readonly counters = new MemoryCounters();

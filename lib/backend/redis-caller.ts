@@ -11,8 +11,10 @@ export class RedisCaller {
     return this.connection.send(command, { deadline, repeatable: true });
   }
 
-  write(command: RedisCommand, keys: readonly string[], deadline: number): Promise<RedisReply> {
-    return this.connection.feed.around(keys, () => this.connection.send(command, { deadline, repeatable: false }));
+  /** @param generation - the only one of the connection that it is sent in; absent: any */
+  write(command: RedisCommand, keys: readonly string[], deadline: number, generation?: number): Promise<RedisReply> {
+    const call = { deadline, repeatable: false, generation };
+    return this.connection.feed.around(keys, () => this.connection.send(command, call));
   }
 
   /** A script that writes. */
@@ -21,8 +23,9 @@ export class RedisCaller {
     keys: readonly string[],
     args: readonly (string | Buffer)[],
     deadline: number,
+    generation?: number,
   ): Promise<RedisReply> {
-    return this.call(script, keys, args, (command) => this.write(command, keys, deadline));
+    return this.call(script, keys, args, (command) => this.write(command, keys, deadline, generation));
   }
 
   /** A script that may as well run twice. */

@@ -41,9 +41,14 @@ export class RedisIndexes implements IndexBackend {
     return (await this.caller.run(ADMIT_TO_INDEX, [index], args, deadline)) === 1;
   }
 
-  async removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void> {
+  async removeFromIndex(
+    index: string,
+    members: readonly string[],
+    generation: number,
+    deadline: number,
+  ): Promise<void> {
     for (const some of chunks(members, PAGE)) {
-      await this.caller.run(REMOVE_FROM_INDEX, [index], [this.skew, ...some], deadline);
+      await this.caller.run(REMOVE_FROM_INDEX, [index], [this.skew, ...some], deadline, generation);
     }
   }
 

@@ -53,8 +53,8 @@ export class RedisBackend implements CacheBackend {
     return this.connection.clock.now();
   }
 
-  get epoch(): number {
-    return this.connection.epoch;
+  get generation(): number {
+    return this.connection.generation;
   }
 
   async getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {
@@ -135,8 +135,8 @@ export class RedisBackend implements CacheBackend {
     return this.indexes.admitToIndex(index, member, membership, most, deadline);
   }
 
-  removeFromIndex(index: string, members: readonly string[], deadline: number): Promise<void> {
-    return this.indexes.removeFromIndex(index, members, deadline);
+  removeFromIndex(index: string, members: readonly string[], generation: number, deadline: number): Promise<void> {
+    return this.indexes.removeFromIndex(index, members, generation, deadline);
   }
 
   indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {

@@ -47,9 +47,14 @@ export class WriteBatcher extends RedisCaller {
   }
 
   /** Any other write, which comes after those that wait. */
-  override write(command: RedisCommand, keys: readonly string[], deadline: number): Promise<RedisReply> {
+  override write(
+    command: RedisCommand,
+    keys: readonly string[],
+    deadline: number,
+    generation?: number,
+  ): Promise<RedisReply> {
     if (this.batch) this.send(this.batch);
-    return super.write(command, keys, deadline);
+    return super.write(command, keys, deadline, generation);
   }
 
   /** Writes a record, whatever was there. */

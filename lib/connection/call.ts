@@ -11,6 +11,8 @@ export interface Call {
   readonly deadline: number;
   /** Whether it may be sent again when its reply was lost: true of reads only. */
   readonly repeatable: boolean;
+  /** Of the connection: once it has another one, the command is not sent any more. */
+  readonly generation?: number | undefined;
   /** How many bytes the reply is expected to have, asked when the command is written; absent: a few. */
   readonly replySize?: (() => number) | undefined;
   /**

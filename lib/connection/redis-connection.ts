@@ -61,8 +61,8 @@ export class RedisConnection {
   private refusal: string | undefined;
   private wasReady = false;
 
-  /** Changes with each new connection: its server may lack what the one before acknowledged, and did not pass on. @internal */
-  epoch = 0;
+  /** Changes when a connection is lost: what comes instead may lack what its server acknowledged, and did not pass on. @internal */
+  generation = 0;
   /** Tells which keys change. @internal */
   readonly feed: InvalidationFeed;
   /** What time it is for Redis. @internal */
@@ -163,6 +163,7 @@ export class RedisConnection {
       const route = topology.route(words, redirection);
       const link = route instanceof NodeLink ? route : await this.#link(() => topology.route(words, redirection), call);
       try {
+        if (call.generation !== undefined && call.generation !== this.generation) throw this.#unavailable();
         // In the same turn, so that it stands directly before the command.
         const isAsked = redirection?.kind === 'ASK';
         call.prelude?.(isAsked ? undefined : link);
@@ -241,7 +242,7 @@ export class RedisConnection {
   /** Something has happened to a node. */
   #changed(): void {
     const { status, reason, links } = this.#topology?.condition ?? { status: 'down' as const, links: [] };
-    if (links.some((link) => !this.#links.includes(link))) this.epoch++;
+    if (this.#links.some((link) => !links.includes(link))) this.generation++;
     this.#links = links;
     this.#waitingRoom.admitAll();
     if (this.status === 'closed' || this.#closing) return;

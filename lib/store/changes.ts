@@ -58,13 +58,14 @@ export class Changes {
     assertFunction('test', test);
     const recordKey = this.naming.recordKey(id);
     for (let deadline = this.deadline(); ;) {
+      const { generation } = this.backend;
       const bytes = await this.backend.get(recordKey, deadline);
       const begun = now();
       const found = bytes && (await this.reads.decode(id, Buffer.from(bytes), deadline));
       if (!bytes || !found || !(await test(found.value))) return false;
       deadline += now() - begun;
       if (await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline)) {
-        await this.tags.leave([found], deadline);
+        await this.tags.leave([found], generation, deadline);
         return true;
       }
       assertTimeLeft(deadline);

@@ -193,12 +193,13 @@ export class Moves {
   /** Ends the old record, if it is still the one that was read. */
   private async release({ from, grace }: Plan, source: Source, { left }: Target, deadline: number): Promise<boolean> {
     const { bytes, header } = source;
+    const { generation } = this.backend;
     const life = Math.max(1, Math.min(grace ?? 0, source.left ?? Infinity)); // in its last millisecond a record has 0 left
     const end = endingAt(this.backend.now() + life, left ? untagged(header) : header);
     const set = () => this.codec.restamp(from.fullKey, from.id, left ?? bytes, end);
     const change = grace === undefined ? 'delete' : { set: await set(), expiry: { in: life } };
     const isReleased = await this.backend.compareAndSet(from.recordKey, bytes, change, deadline);
-    if (isReleased && (grace === undefined || left)) await this.tags.leave([source], deadline);
+    if (isReleased && (grace === undefined || left)) await this.tags.leave([source], generation, deadline);
     return isReleased;
   }
 
@@ -227,8 +228,9 @@ export class Moves {
   }
 
   private async withdraw({ id, recordKey }: Place, { header, provisional }: Target, deadline: number): Promise<void> {
+    const { generation } = this.backend;
     await this.backend.compareAndSet(recordKey, provisional, 'delete', deadline);
-    await this.tags.leave([{ id, header }], deadline);
+    await this.tags.leave([{ id, header }], generation, deadline);
   }
 }
 

@@ -38,9 +38,10 @@ export class Removal {
   /** Reads a record and deletes it; of many callers one gets it. */
   async take(id: string): Promise<Buffer | undefined> {
     const deadline = this.deadline();
+    const { generation } = this.backend;
     const recordKey = this.naming.recordKey(id);
     const bytes = await (this.open ? this.takeOpened(id, this.open, deadline) : this.backend.take(recordKey, deadline));
-    await this.tags.leaveTold([{ id, bytes }], deadline);
+    await this.tags.leaveTold([{ id, bytes }], generation, deadline);
     return bytes;
   }
 
@@ -78,8 +79,8 @@ export class Removal {
     const indexed = () => sweep.pages((onGone) => this.tags.pages(tagId, this.deadline, note, onGone));
     let isIndex = true;
     const ifIndex = () => unlessOfAnotherType(indexed(), () => (isIndex = false));
-    const walks = thorough ? [ifIndex(), this.inNamespace(tagId, note), ifIndex()] : [indexed()];
-    const deleted = await inTurn(inOrder(walks), async (page) => {
+    const walk = () => inOrder(thorough ? [ifIndex(), this.inNamespace(tagId, note), ifIndex()] : [indexed()]);
+    const deleted = await inTurn(this.again(walk), async (page) => {
       const meant = await isMeant(page);
       const gone = await this.taggedPage(meant, tagId);
       sweep.deleted(meant, gone);
@@ -110,29 +111,45 @@ export class Removal {
     }
     if (prefix === '') return this.all(this.naming.prefixes());
     if (this.naming.isReadable) return this.all(this.naming.prefixes(prefix, ['record', 'counter']));
-    return inTurn(this.walks.ids(options), (ids) => this.batch(ids));
+    return inTurn(
+      this.again(() => this.walks.ids(options)),
+      (ids) => this.batch(ids),
+    );
   }
 
   private async all(prefixes: readonly string[]): Promise<number> {
-    return inTurn(this.backend.scan(...prefixes), async (redisKeys) => {
-      const of = (kind: Kind) => redisKeys.filter((redisKey) => this.naming.kindOf(redisKey) === kind);
-      const [deleted = 0] = await together<unknown>([
-        this.batch(of('record').map((recordKey) => this.naming.idOf(recordKey))),
-        this.backend.delete(of('counter'), this.deadline()),
-        ...of('index').map((index) => this.tags.trim(index, this.deadline)),
-      ]);
-      return Number(deleted);
-    });
+    return inTurn(
+      this.again(() => this.backend.scan(...prefixes)),
+      async (redisKeys) => {
+        const of = (kind: Kind) => redisKeys.filter((redisKey) => this.naming.kindOf(redisKey) === kind);
+        const [deleted = 0] = await together<unknown>([
+          this.batch(of('record').map((recordKey) => this.naming.idOf(recordKey))),
+          this.backend.delete(of('counter'), this.deadline()),
+          ...of('index').map((index) => this.tags.trim(index, this.deadline)),
+        ]);
+        return Number(deleted);
+      },
+    );
+  }
+
+  /** A walk, again until no server is replaced during it: what one server deleted, its successor may still have. */
+  private async *again<T>(walk: () => AsyncIterable<T>): AsyncIterable<T> {
+    for (let generation: number | undefined; generation !== this.backend.generation;) {
+      ({ generation } = this.backend);
+      yield* walk();
+    }
   }
 
   private async batch(ids: readonly string[]): Promise<number> {
     const deadline = this.deadline();
+    const { generation } = this.backend;
     const told = await this.backend.delete(
       ids.map((id) => this.naming.recordKey(id)),
       deadline,
     );
     await this.tags.leaveTold(
       ids.map((id, i) => ({ id, bytes: told[i] })),
+      generation,
       deadline,
     );
     return told.filter((head) => head !== undefined).length;
@@ -141,9 +158,10 @@ export class Removal {
   /** Deletes records of a page for as long as they have the tag; those that it deleted, as they were then. */
   private async taggedPage(page: readonly RecordHead[], tagId: string): Promise<RecordHead[]> {
     const deadline = this.deadline();
+    const { generation } = this.backend;
     const gone = await together(page.map((record) => this.taggedOne(record, tagId, deadline)));
     const deleted = gone.filter((record) => record !== undefined);
-    await this.tags.leave(deleted, deadline);
+    await this.tags.leave(deleted, generation, deadline);
     return deleted;
   }
 

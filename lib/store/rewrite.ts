@@ -37,9 +37,10 @@ export class Rewrites {
     const id = this.naming.id(key);
     const recordKey = this.naming.recordKey(id);
     for (let covered: RecordHeader | undefined; ;) {
+      const { generation } = this.backend;
       const bytes = await this.backend.get(recordKey, deadline);
       const header = bytes && (await this.codec.header(id, bytes, deadline));
-      if (covered) await this.uncover(id, covered, header, deadline);
+      if (covered) await this.uncover(id, covered, header, generation, deadline);
       if (!bytes || !header || isTooOld(this.settings, header, this.backend.now())) {
         this.backend.forget(recordKey); // Redis may not have told of it yet
         return undefined;
@@ -56,7 +57,7 @@ export class Rewrites {
       const set = async (expiry: NextExpiry | undefined) =>
         expiry !== undefined && this.backend.compareAndSet(recordKey, bytes, { set: draft.bytes, expiry }, deadline);
       if (await this.tags.covering(cover, set)) {
-        await this.uncover(id, header, next, deadline);
+        await this.uncover(id, header, next, generation, deadline);
         return draft.bytes;
       }
       assertTimeLeft(deadline);
@@ -66,8 +67,9 @@ export class Rewrites {
   /** Gives a record `ttl` ms (absent: its own) from now on; `false` if it is gone. */
   async extend(id: string, ttl: number | undefined, deadline: number, known?: RecordHead): Promise<boolean> {
     for (let found = known, covered: RecordHeader | undefined; ; found = undefined) {
+      const { generation } = this.backend;
       found ??= await this.head(id, deadline);
-      if (covered) await this.uncover(id, covered, found?.header, deadline);
+      if (covered) await this.uncover(id, covered, found?.header, generation, deadline);
       const moment = this.backend.now();
       if (!found || isTooOld(this.settings, found.header, moment)) {
         this.backend.forget(this.naming.recordKey(id));
@@ -86,8 +88,9 @@ export class Rewrites {
   async slide(record: RecordHead, left: number, deadline: number): Promise<void> {
     const { id, header } = record;
     const life = withinAge(this.settings, header, header.ttl, this.backend.now());
-    if (await this.lengthened(record, life, left, deadline)) return;
-    if (header.tags.length > 0) await this.uncover(id, header, (await this.head(id, deadline))?.header, deadline);
+    if ((await this.lengthened(record, life, left, deadline)) || header.tags.length === 0) return;
+    const { generation } = this.backend;
+    await this.uncover(id, header, (await this.head(id, deadline))?.header, generation, deadline);
   }
 
   /** Gives a record `life` ms, unless it has changed, or been extended since it had `ifLeft` ms to live; whether it did. */
@@ -115,10 +118,11 @@ export class Rewrites {
     id: string,
     before: RecordHeader,
     after: RecordHeader | undefined,
+    generation: number,
     deadline: number,
   ): Promise<void> {
     if (before.incarnation === undefined || before.incarnation === after?.incarnation) return;
-    await this.tags.leave([{ id, header: before }], deadline);
+    await this.tags.leave([{ id, header: before }], generation, deadline);
   }
 
   private async nextDraft(

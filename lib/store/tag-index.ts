@@ -82,10 +82,10 @@ export class TagIndex {
    * the record, and never the entries that the one before acknowledged: they are made again before anybody is told of the record.
    */
   async covering<E, T>(cover: () => Promise<E>, write: (expiry: E) => Promise<T>): Promise<T> {
-    let { epoch } = this.backend;
+    let { generation } = this.backend;
     const written = await write(await cover());
-    while (epoch !== this.backend.epoch) {
-      epoch = this.backend.epoch;
+    while (generation !== this.backend.generation) {
+      generation = this.backend.generation;
       await cover().catch((error: unknown) => {
         throw afterAPart(error);
       });
@@ -122,7 +122,11 @@ export class TagIndex {
   }
 
   /** As `leave`, for records of which the first bytes are told, at least the head. Those without tags are in no index. */
-  async leaveTold(told: readonly { id: string; bytes: Buffer | undefined }[], deadline: number): Promise<void> {
+  async leaveTold(
+    told: readonly { id: string; bytes: Buffer | undefined }[],
+    generation: number,
+    deadline: number,
+  ): Promise<void> {
     const gone = told.flatMap(({ id, bytes }) => {
       try {
         return bytes && taggedHead(bytes) ? [recordHead(id, bytes)] : [];
@@ -130,14 +134,16 @@ export class TagIndex {
         return []; // damaged: nobody can tell its tags
       }
     });
-    if (gone.length > 0) await this.leave(gone, deadline);
+    if (gone.length > 0) await this.leave(gone, generation, deadline);
   }
 
   /**
    * Takes records that are gone out of their indexes. Whatever becomes of that, the records are gone: a failure is none of the
    * call, and what is left over is trimmed later.
+   *
+   * @param generation - of the backend, before they were found to be gone, or deleted
    */
-  async leave(gone: readonly Gone[], deadline: number): Promise<void> {
+  async leave(gone: readonly Gone[], generation: number, deadline: number): Promise<void> {
     const members = new Map<string, string[]>();
     for (const { id, header } of gone) {
       for (const tagId of header.tags) {
@@ -147,7 +153,9 @@ export class TagIndex {
         else members.set(index, [memberOf(id, header)]);
       }
     }
-    const removals = Array.from(members, ([index, some]) => this.backend.removeFromIndex(index, some, deadline));
+    const removals = Array.from(members, ([index, some]) =>
+      this.backend.removeFromIndex(index, some, generation, deadline),
+    );
     for (const removal of await Promise.allSettled(removals)) {
       if (removal.status === 'rejected' && !(removal.reason instanceof RedisCacheError)) throw removal.reason;
     }
@@ -203,6 +211,7 @@ export class TagIndex {
   ): AsyncIterable<readonly RecordHead[]> {
     for await (const page of this.backend.indexMembers(index)) {
       const members = page.map(({ member }) => member).filter((member) => this.naming.holds(idOf(member)));
+      const { generation } = this.backend;
       const found = await this.heads(members.map(idOf), deadline(), onUnreadable);
       const isOf = (record: RecordHead | undefined, member: string) =>
         record && memberOf(record.id, record.header) === member;
@@ -210,21 +219,23 @@ export class TagIndex {
         const record = found[i];
         return record !== 'unreadable' && !isOf(record, member);
       });
-      const isTrimmed = await this.remove(
-        index,
-        gone.filter((member) => this.isOver(member)),
-        deadline(),
-      );
+      const over = gone.filter((member) => this.isOver(member));
+      const isTrimmed = await this.remove(index, over, generation, deadline());
       for (const member of gone) onGone(member, isTrimmed && this.isOver(member));
       yield found.filter(isRecord);
     }
   }
 
   /** Removes members; `false`: Redis refused. Whoever may not write, or cannot just now, may list. */
-  private async remove(index: string, members: readonly string[], deadline: number): Promise<boolean> {
+  private async remove(
+    index: string,
+    members: readonly string[],
+    generation: number,
+    deadline: number,
+  ): Promise<boolean> {
     if (members.length === 0) return true;
     try {
-      await this.backend.removeFromIndex(index, members, deadline);
+      await this.backend.removeFromIndex(index, members, generation, deadline);
       return true;
     } catch (error) {
       if (!(error instanceof RedisCacheError)) throw error;

@@ -105,9 +105,10 @@ export class Writes {
   private async writeTagged(ready: Draft, deadline: number): Promise<void> {
     const draft = await this.renew(ready);
     const { id, bytes } = draft;
+    const { generation } = this.backend;
     const swap = (expiry: Expiry) => this.backend.swap(this.naming.recordKey(id), bytes, expiry, deadline);
     const overwritten = await this.indexed(draft, deadline, swap);
-    await this.tags.leaveTold([{ id, bytes: overwritten }], deadline);
+    await this.tags.leaveTold([{ id, bytes: overwritten }], generation, deadline);
   }
 
   /** Writes many, some at once; how many. */
@@ -122,9 +123,10 @@ export class Writes {
   async writeIfAbsent(ready: Draft, deadline: number, isWanted: () => boolean = () => true): Promise<boolean> {
     const draft = await this.renew(ready);
     const { id, header, bytes } = draft;
+    const { generation } = this.backend;
     const set = (expiry: Expiry) => this.setIfAbsent(id, bytes, expiry, deadline, isWanted);
     const isWritten = await this.indexed(draft, deadline, set);
-    if (!isWritten) await this.tags.leave([{ id, header }], deadline);
+    if (!isWritten) await this.tags.leave([{ id, header }], generation, deadline);
     return isWritten;
   }
 
@@ -156,11 +158,12 @@ export class Writes {
     deadline: number,
     make: (mayBeWritten: () => void) => Promise<T>,
   ): Promise<T> {
+    const { generation } = this.backend;
     let mayBeWritten = false;
     try {
       return await make(() => (mayBeWritten = true));
     } catch (error) {
-      if (!mayBeWritten || !isUnknown(error)) await this.tags.leave([{ id, header }], deadline);
+      if (!mayBeWritten || !isUnknown(error)) await this.tags.leave([{ id, header }], generation, deadline);
       throw error;
     }
   }
@@ -226,21 +229,23 @@ export class Writes {
   }
 
   private async removeUnreadable(id: string, deadline: number): Promise<boolean> {
+    const { generation } = this.backend;
     const recordKey = this.naming.recordKey(id);
     const bytes = await this.backend.get(recordKey, deadline);
     // A copy, since a serializer may give its bytes out as they are. A schema has to be done by the deadline: the indexes cover no longer.
     const found = bytes && (await this.codec.decode(id, Buffer.from(bytes), deadline));
     if (!bytes || (found && !isTooOld(this.settings, found.header, this.backend.now()))) return false;
     const isGone = await this.backend.compareAndSet(recordKey, bytes, 'delete', deadline);
-    if (isGone) await this.tags.leaveTold([{ id, bytes }], deadline);
+    if (isGone) await this.tags.leaveTold([{ id, bytes }], generation, deadline);
     return isGone;
   }
 
   private async removeTooOld(id: string, deadline: number): Promise<boolean> {
+    const { generation } = this.backend;
     const [found] = await this.tags.heads([id], deadline, () => undefined);
     if (!found || !isRecord(found) || !isTooOld(this.settings, found.header, this.backend.now())) return false;
     const isGone = await this.backend.compareHead(this.naming.recordKey(id), found.head, 'delete', deadline);
-    if (isGone) await this.tags.leave([found], deadline);
+    if (isGone) await this.tags.leave([found], generation, deadline);
     return isGone;
   }
 }

@@ -85,7 +85,7 @@ export function describeIndexes(backend: () => CacheBackend): void {
         page.forEach(({ member }) => seen.add(member));
         const last = page.at(-1)?.member ?? '';
         if (last.startsWith('go')) go.push(last);
-        await backend().removeFromIndex(index, go.splice(0, 400), soon());
+        await backend().removeFromIndex(index, go.splice(0, 400), backend().generation, soon());
         await add(index, stay[seen.size % 1500] ?? '', 90_000); // ahead
       }
       expect(stay.filter((member) => !seen.has(member))).toEqual([]);
@@ -106,7 +106,7 @@ export function describeIndexes(backend: () => CacheBackend): void {
         if (!isFirst) continue;
         const ahead = all.filter(isMissed);
         await Promise.all(ahead.map((member) => add(index, `before ${member}`, 1000, member)));
-        await backend().removeFromIndex(index, ahead, soon());
+        await backend().removeFromIndex(index, ahead, backend().generation, soon());
       }
       expect(all.filter(isMissed)).toEqual([]);
     });
@@ -116,12 +116,12 @@ export function describeIndexes(backend: () => CacheBackend): void {
       await add(index, 'a', 1000);
       await add(index, 'b', 60_000);
       await add(index, 'c', null);
-      await backend().removeFromIndex(index, ['a', 'c', 'absent'], soon());
+      await backend().removeFromIndex(index, ['a', 'c', 'absent'], backend().generation, soon());
       expect(await names(index)).toEqual(['b']);
-      await backend().removeFromIndex(index, ['b'], soon());
+      await backend().removeFromIndex(index, ['b'], backend().generation, soon());
       expect(await names(index)).toEqual([]);
       expect(await allOf(backend().scan(index))).toEqual([]);
-      await backend().removeFromIndex(index, ['b'], soon());
+      await backend().removeFromIndex(index, ['b'], backend().generation, soon());
     });
   });
 }

@@ -102,7 +102,7 @@ export function describeServer(opened: () => OpenServerBackend): void {
       await expectRefused(backend().addToIndex(key, 'member', { ttl: null }, soon()));
       await expectRefused(backend().admitToIndex(key, 'member', { ttl: null }, 1, soon()));
       await expectRefused(allOf(backend().indexMembers(key)));
-      await expectRefused(backend().removeFromIndex(key, ['member'], soon()));
+      await expectRefused(backend().removeFromIndex(key, ['member'], backend().generation, soon()));
     });
   });
 
@@ -130,7 +130,7 @@ export function describeServer(opened: () => OpenServerBackend): void {
         backend().compareHead('key', ONE, 'delete', until),
         backend().addToIndex('index', 'member', { ttl: null }, until),
         backend().admitToIndex('index', 'member', { ttl: null }, 1, until),
-        backend().removeFromIndex('index', ['member'], until),
+        backend().removeFromIndex('index', ['member'], backend().generation, until),
         backend().hit('counter', { by: 1, ttl: null }, until),
         backend().counter('counter', until),
         backend().getToKeep('key', until),

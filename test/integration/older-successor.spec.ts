@@ -25,6 +25,13 @@ const CHANGES: Act[] = [
   ['move', (s, key, tags) => s.move(key, `${key} moved`, { tags, ttl: '2h' })],
 ];
 
+/** Which delete the record first, and then its entry in the index. */
+const DELETIONS: Act[] = [
+  ['delete', (s, key) => s.delete(key)],
+  ['deleteMany', (s, key) => s.deleteMany([key])],
+  ['take', (s, key) => s.take(key)],
+];
+
 describe('a server that takes over with older data', () => {
   let [old, successor]: RedisServer[] = [];
   let proxy: TcpProxy;
@@ -58,22 +65,58 @@ describe('a server that takes over with older data', () => {
     await old?.cli('REPLICAOF', '127.0.0.1', (successor as RedisServer).port);
   }
 
-  it('amid a call gets the index entries of the record that it gets, so that deleteByTag finds that', async () => {
-    const acts = [...NEW, ...CHANGES];
-    await store.putMany(CHANGES.map(([name]) => [name, 1]));
+  const WALKS: [name: string, remove: () => Promise<number>][] = [
+    ['deleteByTag', () => store.deleteByTag('user')],
+    ['clear', () => store.clear()],
+  ];
+  it.each(WALKS)('amid %s has none of the records that the old one deleted', async (_, remove) => {
+    const keys = Array.from({ length: 650 }, (_nothing, i) => `key ${i}`); // some pages
+    await store.putMany(
+      keys.map((key) => [key, 1]),
+      { tags: ['user'] },
+    );
     await cutOff();
     await sleep(SHORTEST_LIFE);
     proxy.delay(DELAY);
-    const begin = ([name, act]: Act) => act(store, name, [`tag of ${name}`]);
+    const removed = remove();
+    await eventually(async () => expect(await old?.cli('DBSIZE')).toBeLessThan(keys.length), { interval: 1 });
+    await takeOver();
+    proxy.delay(0);
+    await removed;
+    expect(await successor?.cli('EXISTS', ...keys.map((key) => `cache:${key}`))).toBe(0);
+  });
+
+  it('amid a call has no record outside of the index of its tag, so that deleteByTag finds it', async () => {
+    const tagOf = ([name]: Act) => `tag of ${name}`;
+    const begin = (one: Act) => one[1](store, one[0], [tagOf(one)]);
+    const acts = [...NEW, ...CHANGES, ...DELETIONS];
+    const prepare = async () => {
+      await store.clear();
+      await store.putMany(CHANGES.map(([name]) => [name, 1]));
+      await store.putMany(DELETIONS.map((one) => [one[0], 1, { tags: [tagOf(one)] }]));
+    };
+    await prepare();
+    await Promise.all(acts.map(begin)); // from then on the old server knows all scripts
+    await prepare();
+    await cutOff();
+    await sleep(SHORTEST_LIFE);
+    proxy.delay(DELAY);
     const changed = CHANGES.map(begin);
     await sleep(2 * DELAY); // they have read their records
-    const all = Promise.all([...changed, ...NEW.map(begin)]);
-    const indexes = acts.map(([name]) => `cache#tag of ${name}`);
-    await eventually(async () => expect(await old?.cli('EXISTS', ...indexes)).toBe(acts.length), { interval: 1 });
+    const all = Promise.all([...changed, ...[...NEW, ...DELETIONS].map(begin)]);
+    const indexes = [...NEW, ...CHANGES].map((one) => `cache#${tagOf(one)}`);
+    const gone = DELETIONS.map(([name]) => `cache:${name}`);
+    await eventually(
+      async () => {
+        expect(await old?.cli('EXISTS', ...indexes)).toBe(indexes.length);
+        expect(await old?.cli('EXISTS', ...gone)).toBe(0);
+      },
+      { interval: 1 },
+    );
     await takeOver();
     await all;
     proxy.delay(0);
-    const deleted = await Promise.all(acts.map(async ([name]) => [name, await store.deleteByTag(`tag of ${name}`)]));
+    const deleted = await Promise.all(acts.map(async (one) => [one[0], await store.deleteByTag(tagOf(one))]));
     expect(deleted).toEqual(acts.map(([name]) => [name, 1]));
     expect(await store.keys()).toEqual([]);
   });
