@@ -1,8 +1,8 @@
-import { parseRedisUrl } from './connection/redis-url.js';
-import type { Endpoint, RedisAddress } from './connection/redis-url.js';
+import type { Endpoint, RedisAddress } from './connection/address.js';
 import { CacheConfigError } from './redis-cache.errors.js';
 import { checkRedisOptions, isDatabase, REDIS_OPTIONS } from './redis-connection.options.js';
 import type { RedisConnectionOptions } from './redis-connection.options.js';
+import { parseRedisUrl } from './redis-url.js';
 
 /**
  * What is looked at of an ioredis client (5 or 6, of any copy). `connector`, `connectionPool` and `startupNodes` are private to

@@ -2,8 +2,9 @@ import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { describeClient } from './client-description.js';
 import type { ConnectionOptions } from './connection/settings.js';
-import { nameOf, parseRedisUrl } from './connection/redis-url.js';
-import type { RedisAddress } from './connection/redis-url.js';
+import { nameOf } from './connection/address.js';
+import type { RedisAddress } from './connection/address.js';
+import { parseRedisUrl } from './redis-url.js';
 import { durationProblem, toMilliseconds } from './redis-cache.duration.js';
 import { CacheConfigError } from './redis-cache.errors.js';
 import type {

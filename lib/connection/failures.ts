@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { RedisCommand } from '../ioredis/command.js';
 import { CacheCommandError, CacheConfigError, CacheUnavailableError } from '../redis-cache.errors.js';
-import type { Place } from './redis-url.js';
+import type { Place } from './address.js';
 
 /**
  * Replies with which Redis says that it carried nothing out and may do so soon: starting up, cut off from its master, busy with a

@@ -1,5 +1,5 @@
 import type { NodeLink } from './node-link.js';
-import { nameOf } from './redis-url.js';
+import { nameOf } from './address.js';
 import { TrackedLink } from './tracked-link.js';
 import type { Coverage } from './tracked-link.js';
 

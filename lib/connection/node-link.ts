@@ -10,8 +10,8 @@ import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } fr
 import { describe, describeAt, failedAt, leadsToWrongServer, orUnsaved, toCacheError } from './failures.js';
 import { InFlight } from './in-flight.js';
 import { assertTicksRun } from './fake-ticks.js';
-import { nameOf } from './redis-url.js';
-import type { Place } from './redis-url.js';
+import { nameOf } from './address.js';
+import type { Place } from './address.js';
 import type { LinkSettings } from './settings.js';
 import { reset } from './socket-reset.js';
 

@@ -3,8 +3,8 @@ import { lookUp } from '../redis-connection.options.js';
 import type { RedisConnectionOptions, RedisLogin } from '../redis-connection.options.js';
 import { LoginSource } from './login.js';
 import type { RedisClock } from './redis-clock.js';
-import { nameOf } from './redis-url.js';
-import type { Endpoint, RedisAddress } from './redis-url.js';
+import { nameOf } from './address.js';
+import type { Endpoint, RedisAddress } from './address.js';
 
 /** What a connection is made of. Times in ms. */
 export interface ConnectionOptions {

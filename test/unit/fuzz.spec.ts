@@ -7,7 +7,7 @@ import {
   messagePackSerializer,
   type RedisCacheStore,
 } from 'nestjs-redis-cache-store';
-import { parseRedisUrl } from '../../lib/connection/redis-url.js';
+import { parseRedisUrl } from '../../lib/redis-url.js';
 import { decodeRecord, encodeHead, encodeRecord, headOf, MOST_HEAD_BYTES } from '../../lib/record/layout.js';
 import { headers, UNTAGGED, values } from '../support/arbitraries.js';
 import { LONG } from '../support/fault-report.js';

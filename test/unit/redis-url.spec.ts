@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { CacheConfigError } from 'nestjs-redis-cache-store';
-import { parseRedisUrl, type RedisAddress } from '../../lib/connection/redis-url.js';
+import type { RedisAddress } from '../../lib/connection/address.js';
+import { parseRedisUrl } from '../../lib/redis-url.js';
 
 const standalone = (host: string, port: number, more: Partial<RedisAddress> = {}): RedisAddress => ({
   kind: 'standalone',

@@ -3,8 +3,8 @@ import { delay, now } from '../../redis-cache.timers.js';
 import { describe, failedAt } from '../failures.js';
 import { LoginSource } from '../login.js';
 import { NodeLink } from '../node-link.js';
-import { nameOf } from '../redis-url.js';
-import type { Endpoint } from '../redis-url.js';
+import { nameOf } from '../address.js';
+import type { Endpoint } from '../address.js';
 import { reachedFrom } from '../settings.js';
 import type { ConnectionOptions, LinkSettings } from '../settings.js';
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { RedisCommand, RedisReply } from '../call.js';
-import type { Endpoint } from '../redis-url.js';
+import type { Endpoint } from '../address.js';
 
 export const SLOTS = 16_384;
 
