@@ -7,8 +7,8 @@ import type { RedisScript } from './redis-scripts.js';
 export class RedisCaller {
   constructor(private readonly connection: RedisConnection) {}
 
-  read(command: RedisCommand, deadline: number): Promise<RedisReply> {
-    return this.connection.send(command, { deadline, repeatable: true });
+  read(command: RedisCommand, deadline: number, aside = false): Promise<RedisReply> {
+    return this.connection.send(command, { deadline, repeatable: true, aside });
   }
 
   /** @param generation - the only one of the connection that it is sent in; absent: any */
@@ -29,8 +29,14 @@ export class RedisCaller {
   }
 
   /** A script that may as well run twice. */
-  ask(script: RedisScript, keys: readonly string[], args: readonly string[], deadline: number): Promise<RedisReply> {
-    return this.call(script, keys, args, (command) => this.read(command, deadline));
+  ask(
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly string[],
+    deadline: number,
+    aside?: boolean,
+  ): Promise<RedisReply> {
+    return this.call(script, keys, args, (command) => this.read(command, deadline, aside));
   }
 
   /** By digest; with its source where Redis does not know it yet (NOSCRIPT: nothing was run). */

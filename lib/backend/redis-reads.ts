@@ -3,6 +3,7 @@ import type { Call, RedisCommand, RedisReply } from '../connection/call.js';
 import { AbsentKeys } from './absent-keys.js';
 import type { Coverage, Keepable } from './cache-backend.js';
 import type { Fetched } from './read-batcher.js';
+import { REPLY } from './record-sizes.js';
 import type { RecordSizes } from './record-sizes.js';
 import { chunks } from './writes-in-parts.js';
 
@@ -12,9 +13,12 @@ import { chunks } from './writes-in-parts.js';
  * GETRANGE is as fast as GET and sends no more than is allowed, but says '' of a key that is not there; MGET says null also of
  * a key of another type. So what they do not find is looked at again before it is called absent: in a second round trip, or, of
  * keys that are likely to be absent, in the same packet.
+ *
+ * A reply to one key brings no more than {@link REPLY}, since those that come after it wait. What is larger comes aside.
  */
 export class RedisReads {
   private readonly lastByte: string;
+  private readonly lastOfReply: string;
   private readonly absent = new AbsentKeys();
 
   /** A value larger than `maxBytes` is cut off one byte later where it can be, instead of being sent to us whole. */
@@ -24,14 +28,15 @@ export class RedisReads {
     private readonly sizes: RecordSizes,
   ) {
     this.lastByte = String(maxBytes);
+    this.lastOfReply = String(Math.min(maxBytes, REPLY));
   }
 
   /** The bytes under a key, by a command of its own. */
   readonly fetchOne = (key: string, deadline: number): Promise<Buffer | undefined> => {
-    const call = { deadline, repeatable: true, replySize: () => this.sizes.replySize([key]) };
-    const reply = this.connection.send(this.range(key), call);
+    const isLarge = this.sizes.isLarge(key);
+    const reply = this.connection.send(this.range(key, isLarge), this.call([key], deadline, isLarge));
     const isThere = this.absent.among([key]).length > 0 ? this.count([key], deadline) : undefined;
-    return this.readOne(key, reply, isThere, deadline);
+    return this.readOne(key, reply, isThere, deadline, isLarge);
   };
 
   /** The bytes under keys, in their order. On a server alone: keys of one command must lie in one slot of a Cluster. */
@@ -39,12 +44,14 @@ export class RedisReads {
     const fetched: Fetched[] = [];
     for (const some of chunks(keys, this.sizes.keysAtOnce(keys))) {
       const [key = ''] = some;
-      const call = { deadline, repeatable: true, replySize: () => this.sizes.replySize(some) };
+      const isOne = some.length === 1;
+      const isLarge = isOne && this.sizes.isLarge(key);
       const doubtful = this.absent.among(some);
       // Sent from here, so that the way of a read to the socket is short.
-      const reply = this.connection.send(some.length === 1 ? this.range(key) : ['mget', ...some], call);
+      const words: RedisCommand = isOne ? this.range(key, isLarge) : ['mget', ...some];
+      const reply = this.connection.send(words, this.call(some, deadline, isLarge));
       const isThere = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
-      if (some.length === 1) fetched.push(this.readOne(key, reply, isThere, deadline));
+      if (isOne) fetched.push(this.readOne(key, reply, isThere, deadline, isLarge));
       else {
         const found = this.readMany(some, reply, doubtful, isThere, deadline);
         if (some.length === keys.length) return found;
@@ -56,21 +63,26 @@ export class RedisReads {
 
   /**
    * What there is under keys, with Redis told to say when it changes. The ttl shows in the same packet whether what is not found
-   * is absent.
+   * is absent. Of a large record Redis is told by a read of its first byte, before it comes aside.
    */
   readonly fetchToKeep = (keys: readonly string[], deadline: number): readonly Promise<Keepable>[] => {
     const most = this.connection.isCluster ? 1 : this.sizes.keysAtOnce(keys);
     return chunks(keys, most).flatMap((some) => {
       const [key = ''] = some;
       const isOne = some.length === 1;
-      const read = this.readTracked(isOne ? this.range(key) : ['mget', ...some], some, deadline);
+      const isLarge = isOne && this.sizes.isLarge(key);
+      const one: RedisCommand = isLarge ? ['getrange', key, '0', '0'] : this.range(key);
+      const read = this.readTracked(isOne ? one : ['mget', ...some], some, deadline);
       read.catch(() => this.sizes.forget(some));
       return some.map(async (each, i) => {
         const [{ reply, coverage }, left] = await Promise.all([read, this.read(['pttl', each], deadline)]);
         const bytes = filled(isOne ? reply : (reply as readonly RedisReply[])[i]);
-        this.sizes.see(each, bytes?.length ?? 0);
         const ttl = ttlOf(left);
         if (ttl === undefined) return { bytes: undefined, ttl, coverage }; // or it has expired since
+        if (isLarge && bytes) return { bytes: await this.fetchOne(each, deadline), ttl, coverage };
+        if (isOne && bytes && bytes.length > REPLY)
+          return { bytes: await this.fetchExceeding(each, deadline), ttl, coverage };
+        this.sizes.see(each, bytes?.length ?? 0);
         if (bytes) return { bytes, ttl, coverage };
         const whole = await this.readTracked(['get', each], [each], deadline);
         return { bytes: toBytes(whole.reply), ttl, coverage: whole.coverage };
@@ -78,14 +90,19 @@ export class RedisReads {
     });
   };
 
+  /** Of a record whose reply brought as much as one should, and not all of it. */
+  private fetchExceeding(key: string, deadline: number): Promise<Buffer | undefined> {
+    this.sizes.exceed(key);
+    return this.fetchOne(key, deadline);
+  }
+
   /** @returns also under what the answer may be kept */
   private async readTracked(words: RedisCommand, keys: readonly string[], deadline: number) {
     const [key = ''] = keys;
     let coverage: Coverage | undefined;
     const prelude: Call['prelude'] = (link) =>
       void (coverage = link && this.connection.feed.track(link, key, deadline));
-    const replySize = () => this.sizes.replySize(keys);
-    const reply = await this.connection.send(words, { deadline, repeatable: true, prelude, replySize });
+    const reply = await this.connection.send(words, { ...this.call(keys, deadline, false), prelude });
     return { reply, coverage };
   }
 
@@ -115,18 +132,26 @@ export class RedisReads {
     reply: Promise<RedisReply>,
     isThere: Promise<RedisReply> | undefined,
     deadline: number,
+    isLarge: boolean,
   ): Promise<Buffer | undefined> {
     const read = (range: RedisReply, count?: RedisReply) => {
       const bytes = filled(range);
       this.absent.learn(key, bytes === undefined);
+      if (!isLarge && bytes && bytes.length > REPLY) return this.fetchExceeding(key, deadline);
       this.sizes.see(key, bytes?.length ?? 0);
       return bytes ?? (count === 0 ? undefined : this.fetchWhole(key, deadline));
     };
     return isThere ? Promise.all([reply, isThere]).then(([range, count]) => read(range, count)) : reply.then(read);
   }
 
-  private range(key: string): RedisCommand {
-    return ['getrange', key, '0', this.lastByte];
+  /** All of a large record, or of any other so much that a larger one is recognized. */
+  private range(key: string, isLarge = false): RedisCommand {
+    return ['getrange', key, '0', isLarge ? this.lastByte : this.lastOfReply];
+  }
+
+  private call(keys: readonly string[], deadline: number, aside: boolean): Call {
+    const most = keys.length === 1 && !aside ? REPLY : Infinity;
+    return { deadline, repeatable: true, aside, replySize: () => Math.min(this.sizes.replySize(keys), most) };
   }
 
   private fetchWhole(key: string, deadline: number): Promise<Buffer | undefined> {

@@ -10,7 +10,7 @@ import type { IndexMember, Membership } from './indexes.js';
 import { keysMoved, ownSlots } from './own-slots.js';
 import { ReadBatcher } from './read-batcher.js';
 import { RedisIndexes } from './redis-indexes.js';
-import { RecordSizes } from './record-sizes.js';
+import { RecordSizes, REPLY } from './record-sizes.js';
 import { copyOf, RedisReads, toBytes, ttlOf } from './redis-reads.js';
 import { COMPARE_AND_SET, COMPARE_HEAD, DELETE, HEADS, READ_WITH_TTL, SWAP, TAKE } from './redis-scripts.js';
 import { WriteBatcher } from './write-batcher.js';
@@ -58,9 +58,16 @@ export class RedisBackend implements CacheBackend {
   }
 
   async getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {
-    const reply = await this.caller.ask(READ_WITH_TTL, [key], [String(this.maxBytes)], deadline);
+    const isLarge = this.sizes.isLarge(key);
+    const most = isLarge ? this.maxBytes : Math.min(this.maxBytes, REPLY);
+    const reply = await this.caller.ask(READ_WITH_TTL, [key], [String(most)], deadline, isLarge);
     const [found, left = null] = reply as readonly RedisReply[];
     const [bytes, ttl] = [toBytes(found ?? null), ttlOf(left)];
+    if (!isLarge && bytes && bytes.length > REPLY) {
+      this.sizes.exceed(key);
+      return this.getWithTtl(key, deadline);
+    }
+    this.sizes.see(key, bytes?.length ?? 0);
     return bytes && ttl !== undefined ? { bytes, ttl } : undefined;
   }
 

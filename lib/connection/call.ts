@@ -13,6 +13,8 @@ export interface Call {
   readonly repeatable: boolean;
   /** Of the connection: once it has another one, the command is not sent any more. */
   readonly generation?: number | undefined;
+  /** Whether the reply may be so large that it would hold up others: it comes over a connection of its own, if one can be had. */
+  readonly aside?: boolean | undefined;
   /** How many bytes the reply is expected to have, asked when the command is written; absent: a few. */
   readonly replySize?: (() => number) | undefined;
   /**

@@ -114,6 +114,14 @@ export function toCacheError(
   return new CacheUnavailableError('disconnected', 'unknown', message, { cause });
 }
 
+/** What a caller is told of a command that was given up when its time was over. */
+export function timedOut(
+  outcome: 'not-sent' | 'unknown',
+  problem = 'Redis did not answer within the timeout',
+): CacheUnavailableError {
+  return new CacheUnavailableError('timeout', outcome, problem);
+}
+
 /**
  * Tells a refusal (wrong password, unknown database, bad certificate: trying again does not help)
  * from an absence (nothing listens there yet: trying again does).

@@ -1,15 +1,13 @@
 import type { Redis } from 'ioredis';
 import type { Socket } from 'node:net';
-import { createClient } from '../ioredis/client-factory.js';
+import { connect, createClient } from '../ioredis/client-factory.js';
 import { PendingCommand } from '../ioredis/command.js';
 import type { RedisCommand, RedisReply, Settled } from '../ioredis/command.js';
 import { Packet } from '../ioredis/packet.js';
-import { CacheUnavailableError } from '../redis-cache.errors.js';
 import type { RedisLogin } from '../redis-connection.options.js';
 import { bounded, clearInterval, delay, nextTick, now, setInterval, wallNow } from '../redis-cache.timers.js';
-import { describe, describeAt, failedAt, leadsToWrongServer, orUnsaved, toCacheError } from './failures.js';
+import { describe, describeAt, failedAt, leadsToWrongServer, orUnsaved, timedOut, toCacheError } from './failures.js';
 import { InFlight } from './in-flight.js';
-import { assertTicksRun } from './fake-ticks.js';
 import { nameOf } from './address.js';
 import type { Place } from './address.js';
 import type { LinkSettings } from './settings.js';
@@ -29,7 +27,6 @@ const SHORTEST_LIFE = 1000;
 /** What is shorter is no suspension of the process, whatever the timeout. In ms. */
 const SHORTEST_SLEEP = 3000;
 
-const TOO_LATE = 'Redis did not answer within the timeout';
 const TOO_MANY = 'Redis does not keep up, and too many calls wait already';
 const TURNED_AWAY = 'the server ended the connection without an answer; does it want TLS on this port (rediss://)?';
 
@@ -63,6 +60,8 @@ export class NodeLink {
   #heardAtByWall = wallNow();
   #bornAt = 0;
   #heartbeat: NodeJS.Timeout | undefined;
+  #twin: NodeLink | undefined;
+  #opening: Promise<NodeLink> | undefined;
   #reason: unknown;
   #resolveEnded: (reason: Error) => void = () => undefined;
 
@@ -88,7 +87,6 @@ export class NodeLink {
     verify?: (link: NodeLink, deadline: number) => Promise<unknown>,
   ): Promise<NodeLink> {
     const { connectWithin, login } = settings;
-    await assertTicksRun();
     const current = await login.get(connectWithin, signal);
     const deadline = now() + connectWithin;
     const link = new NodeLink(place, settings);
@@ -118,6 +116,13 @@ export class NodeLink {
     const settings = { ...this.#settings, socket: { ...socket, tls: tls && servername }, heartbeat: 0 };
     const isSocketFile = 'path' in this.place || host === undefined || port === undefined;
     return NodeLink.open(isSocketFile ? this.place : { host, port }, settings, signal);
+  }
+
+  /** The link for replies that would hold up others: a twin, opened when it is needed. This one, if none is had by the deadline. */
+  async aside(deadline: number): Promise<NodeLink> {
+    if (this.#twin && !this.#twin.hasEnded && !this.#twin.isDoubtful) return this.#twin;
+    this.#opening ??= this.#replaceTwin().finally(() => (this.#opening = undefined));
+    return bounded(this.#opening, deadline - now(), 'too late').catch(() => this);
   }
 
   /** Calls `listener` with each message of the channels that this link has subscribed to. */
@@ -161,6 +166,7 @@ export class NodeLink {
   /** Resolves when nothing is in flight any more, or at that moment. */
   async drain(until: number): Promise<void> {
     while (!this.#inFlight.isEmpty && now() < until) await delay(5);
+    await this.#twin?.drain(until);
   }
 
   /** Ends the connection at once. What it was to deliver is delivered no more, if it is still with us. */
@@ -172,9 +178,16 @@ export class NodeLink {
     this.#end();
   }
 
+  async #replaceTwin(): Promise<NodeLink> {
+    this.#twin?.destroy(new Error('it was silent for long'));
+    const twin = await this.twin(this.#abort.signal);
+    if (this.hasEnded) twin.destroy(this.#reason);
+    return (this.#twin = twin);
+  }
+
   async #connect(login: RedisLogin, deadline: number): Promise<void> {
     const { db, clientName } = this.#settings;
-    await this.#client.connect();
+    await connect(this.#client);
     // Not ioredis' own event, which comes by a tick that a test may have faked; and before ioredis, which knows no reason but the close.
     this.#client.stream.prependOnceListener('close', () => this.#end());
     // Also of a reply to no command, or one that it cannot read: the next ones might go to the wrong callers.
@@ -268,6 +281,7 @@ export class NodeLink {
     this.hasEnded = true;
     clearInterval(this.#heartbeat);
     this.#abort.abort();
+    this.#twin?.destroy(this.#reason);
     this.#reason ??= new Error('Connection is closed.');
     this.#queue.length = 0;
     for (const command of this.#inFlight.removeAll())
@@ -282,8 +296,4 @@ export class NodeLink {
     const stream = this.#client.stream as Socket | undefined;
     return stream?.destroyed === true && stream.bytesWritten > 0 && stream.bytesRead === 0;
   }
-}
-
-function timedOut(outcome: 'not-sent' | 'unknown', problem = TOO_LATE): CacheUnavailableError {
-  return new CacheUnavailableError('timeout', outcome, problem);
 }

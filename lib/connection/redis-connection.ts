@@ -168,7 +168,8 @@ export class RedisConnection {
         const isAsked = redirection?.kind === 'ASK';
         call.prelude?.(isAsked ? undefined : link);
         if (isAsked) link.send(['asking'], call.deadline).catch(() => undefined);
-        return await link.send(words, call.deadline, call.replySize);
+        const over = call.aside && !isAsked ? await link.aside(call.deadline) : link;
+        return await over.send(words, call.deadline, call.replySize);
       } catch (error) {
         redirection = topology.redirection(error, link);
         if (redirection ? now() >= call.deadline : !mayRepeat(error, call, this.#options.timeout, repeated))

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Command, Redis } from 'ioredis';
+import { setImmediate } from '../redis-cache.timers.js';
 import { quickenStrings } from './workarounds/string-speed.js';
 
 quickenStrings();
@@ -62,3 +63,20 @@ export function createClient({ host, tls, keepAlive = 5000, noDelay = true, ...s
     reconnectOnError: null,
   });
 }
+
+/**
+ * Connects in a tick (`process.nextTick`), as ioredis does: under fake timers it never would.
+ *
+ * @throws Error that says so; what ioredis throws
+ */
+export async function connect(client: Redis): Promise<void> {
+  let ticked = false;
+  process.nextTick(() => (ticked = true));
+  await new Promise(setImmediate);
+  if (!ticked) throw new Error(FAKED_TICKS);
+  await client.connect();
+}
+
+const FAKED_TICKS =
+  'process.nextTick is faked, so that Node cannot connect: begin fake timers after the application has started, ' +
+  "and leave out what sockets need, as in jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })";

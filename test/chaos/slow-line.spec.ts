@@ -144,4 +144,42 @@ describe('Over a slow line', () => {
     const results = await Promise.allSettled([...keys, 'huge'].map((key) => store.get(key)));
     expect(fulfilled(results)).toBe(keys.length);
   }, 30_000);
+
+  const huge: [string, Parameters<typeof CacheApp.start>[0], (store: CacheApp['store']) => Promise<unknown>][] = [
+    ['by get', {}, (store) => store.get('huge')],
+    ['by get with a near cache', { nearCache: true }, (store) => store.get('huge')],
+    ['by get with touch', {}, (store) => store.get('huge', { touch: '1h' })],
+    ['by getMany', {}, (store) => store.getMany(['huge'])],
+    ['by move', {}, (store) => store.move('huge', 'moved')],
+    [
+      'by a walk',
+      {},
+      async (store) => {
+        for await (const _ of store.records({ prefix: 'huge' })) continue;
+      },
+    ],
+  ];
+  it.each(huge)(
+    'a huge record that is read again and again %s fails no other read',
+    async (_, options, read) => {
+      const keys = numbered(20);
+      await writer.store.clear();
+      await writer.store.putMany(keys.map((key) => [key, 1]));
+      await writer.store.put('huge', 'x'.repeat(LINE));
+      app = await CacheApp.start({ url: `redis://127.0.0.1:${line.port}`, timeout: 500, ...options });
+      const { store } = app;
+      await store.getMany(keys);
+      await read(store).catch(() => undefined); // so that it is known
+      const reads: PromiseSettledResult<unknown>[] = [];
+      const readsOfHuge: Promise<unknown>[] = [];
+      for (let round = 0; round < 12; round++) {
+        if (round % 5 === 0) readsOfHuge.push(read(store).catch(() => undefined));
+        reads.push(...(await Promise.allSettled(keys.map((key) => store.get(key)))));
+        await sleep(40);
+      }
+      expect(fulfilled(reads)).toBe(reads.length);
+      await Promise.all(readsOfHuge);
+    },
+    30_000,
+  );
 });
