@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { CacheUnavailableError } from 'nestjs-redis-cache-store';
 import { CacheApp, SILENT } from '../support/cache-app.js';
-import { ClusterDeployment } from '../support/cluster.js';
+import { ClusterDeployment, startNode } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
 import { reasonOf } from '../support/reason-of.js';
 import { RedisServer } from '../support/redis-server.js';
@@ -92,16 +92,32 @@ describe('On a Cluster without failover', () => {
     60_000,
   );
 
-  it('another Redis that has come to have the address of a node is an outage, and gives nothing for absent', async () => {
-    const owner = await cluster.ownerOf('cache:key 0');
-    await owner.kill9();
-    const stranger = await RedisServer.start({ port: owner.port });
-    await eventually(() => expect(app.connection.lastError?.message).toContain('no Redis Cluster'));
-    expect(await reasonOf(app.store.get('key 0'))).toBeInstanceOf(CacheUnavailableError);
-    await stranger.stop();
-    await owner.restart();
-    await eventually(() => expect(app.connection.status).toBe('ready'), { timeout: 15_000 });
-  }, 40_000);
+  const strangers: [what: string, problem: string, start: (port: number) => Promise<RedisServer>][] = [
+    ['another Redis', 'no Redis Cluster', (port) => RedisServer.start({ port })],
+    [
+      'a node of another Cluster',
+      'a node of another Redis Cluster',
+      async (port) => {
+        const { server } = await startNode({ port });
+        await server.cli('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => slot));
+        return server;
+      },
+    ],
+  ];
+  it.each(strangers)(
+    '%s that has come to have the address of a node is an outage, and gives nothing for absent',
+    async (_, problem, start) => {
+      const owner = await cluster.ownerOf('cache:key 0');
+      await owner.kill9();
+      const stranger = await start(owner.port);
+      await eventually(() => expect(app.connection.lastError?.message).toContain(problem));
+      expect(await reasonOf(app.store.get('key 0'))).toBeInstanceOf(CacheUnavailableError);
+      await stranger.stop();
+      await owner.restart();
+      await eventually(() => expect(app.connection.status).toBe('ready'), { timeout: 15_000 });
+    },
+    40_000,
+  );
 
   it('a slot that moves towards a node that cannot be reached is an outage of its absent keys, and of nothing else', async () => {
     const [from, to] = await cluster.masters();

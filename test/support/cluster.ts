@@ -7,6 +7,8 @@ export interface ClusterOptions {
   nodeTimeout?: number;
   password?: string;
   appendonly?: boolean;
+  /** Of a single node. Default: a free one. */
+  port?: number;
   env?: NodeJS.ProcessEnv;
 }
 

@@ -48,8 +48,8 @@ export class ClusterNodes {
     const supervised: SupervisedNode = new SupervisedNode({
       timeout: this.#options.timeout,
       patience: this.patience(),
-      // Whatever else has come to have the address knows none of its keys.
-      connect: (signal) => NodeLink.open(place, settings, signal, (link, deadline) => ask(link, place, deadline)),
+      connect: (signal) =>
+        NodeLink.open(place, settings, signal, (link, deadline) => this.#verify(link, place, deadline)),
       onChange: () => this.onChange(supervised),
     });
     const node = { place, supervised, invitedAt: -Infinity };
@@ -91,19 +91,36 @@ export class ClusterNodes {
     const first = turn % (nodes.length || 1);
     for (const { place, supervised } of [...nodes.slice(first), ...nodes.slice(0, first)]) {
       const route = supervised.route();
-      const ranges = route instanceof NodeLink && (await ask(route, place, now() + within).catch(() => undefined));
-      if (ranges) return ranges;
+      const answer = route instanceof NodeLink && (await ask(route, place, now() + within).catch(() => undefined));
+      if (answer) return answer.ranges;
     }
     const places = new Map(this.#options.address.endpoints.map((place) => [nameOf(place), place]));
     for (const { place } of nodes) places.set(nameOf(place), place);
     const attempts = [...places.values()].map(async (place) => {
       const settings = { ...this.#settingsFor(place), heartbeat: 0, connectWithin: within };
       const link = await NodeLink.open(place, settings, signal);
-      return ask(link, place, now() + within).finally(() => link.destroy(undefined));
+      const { ranges } = await ask(link, place, now() + within).finally(() => link.destroy(undefined));
+      return ranges;
     });
     return Promise.any(attempts).catch(({ errors }: AggregateError) => {
       throw errors.find((error) => error instanceof CacheConfigError) ?? errors[0];
     });
+  }
+
+  /**
+   * Sees that a server is a node of the same Cluster as those that there are links to: whatever else has come to have its address knows
+   * none of the keys. Two nodes of one Cluster know of each other, whichever of them was replaced or reset since.
+   */
+  async #verify(link: NodeLink, place: Endpoint, deadline: number): Promise<void> {
+    const { ids } = await ask(link, place, deadline);
+    const within = now() + (deadline - now()) / 2; // who does not answer must not keep us from connecting
+    const answers = [...this.#nodes.values()].flatMap(({ place: other, supervised }) => {
+      const route = supervised.route();
+      return route instanceof NodeLink ? [ask(route, other, within)] : [];
+    });
+    const answer = await Promise.any(answers).catch(() => undefined);
+    if (answer && !answer.ids.some((id) => ids.includes(id)))
+      throw new Error(`${nameOf(place)}: the server is a node of another Redis Cluster`);
   }
 
   /** Nodes that announce an address have certificates for the name in the url. */
@@ -116,11 +133,18 @@ export class ClusterNodes {
   }
 }
 
-async function ask(link: NodeLink, place: Endpoint, deadline: number): Promise<SlotRange[]> {
+/** What a node says of its Cluster. */
+interface Answer {
+  readonly ranges: SlotRange[];
+  /** Of the nodes that it knows of, replicas included. */
+  readonly ids: readonly string[];
+}
+
+async function ask(link: NodeLink, place: Endpoint, deadline: number): Promise<Answer> {
   const reply = await link.send(['cluster', 'SLOTS'], deadline).catch((error: unknown) => {
     throw failedAt(nameOf(place), error);
   });
   const ranges = readSlots(reply, place);
   if (ranges.length === 0) throw new Error(`${nameOf(place)}: the node of the Redis Cluster knows of no slots`);
-  return ranges;
+  return { ranges, ids: String(reply).match(/\b[0-9a-f]{40}\b/g) ?? [] };
 }
