@@ -38,6 +38,12 @@ interface CodeRecord {
   readonly data: unknown;
 }
 
+/** What is stored of a link. */
+interface LinkRecord {
+  readonly subject: string;
+  readonly data: unknown;
+}
+
 /** What a code is for. */
 type Purpose = readonly [purpose: string, subject: string, bind: string | null];
 
@@ -111,10 +117,7 @@ export class OneTimeCodes<Data = unknown> {
     await this.#chargeIssue(what);
     const { characters, length, attempts } = this.#settings;
     const code = Array.from({ length }, () => characters.charAt(randomInt(characters.length))).join('');
-    const [hash = ''] = this.#settings
-      .secrets()
-      .slice(0, 1)
-      .map((secret) => hashOf(secret, what, code));
+    const [hash = ''] = this.#hashes(what, code);
     const [name = '', ...others] = this.#names('code', what);
     try {
       if (others.length > 0) await this.#store.deleteMany(others);
@@ -161,16 +164,23 @@ export class OneTimeCodes<Data = unknown> {
     assertOptions(options, ['ttl']);
     if (options.ttl === null) throw new CacheArgumentError('ttl: must not be null, since a link has to end');
     const token = randomToken();
-    await this.#store.put(linkKey(purpose, token), { subject, data }, options);
+    await this.#store.put(linkKey(purpose, token), { subject, data } satisfies LinkRecord, options);
     return token;
   }
 
-  /** Redeems the token of a link, once; a token of another purpose stays. One round trip, two with `encryption`. @example `const reset = await codes.redeemToken('reset', query.token)` */
+  /**
+   * Redeems the token of a link, once; a token of another purpose stays. One round trip, two with `encryption`.
+   *
+   * @throws CacheCorruptError if there was something that is no link
+   * @example `const reset = await codes.redeemToken('reset', query.token)`
+   */
   async redeemToken(purpose: string, token: string): Promise<TokenRedemption<Data>> {
     assertText('purpose', purpose);
     if (!isToken(token)) return { outcome: 'none' };
-    const link = await this.#store.take<{ subject: string; data: Data }>(linkKey(purpose, token));
-    return link ? { outcome: 'ok', subject: link.subject, data: link.data } : { outcome: 'none' };
+    const link = await this.#store.take<LinkRecord>(linkKey(purpose, token));
+    if (link === undefined) return { outcome: 'none' };
+    if (typeof link?.subject !== 'string') throw new CacheCorruptError('the record is no link');
+    return { outcome: 'ok', subject: link.subject, data: link.data as Data };
   }
 
   /** Compares a guess with the code that lies under a name; `undefined`: there is none. */
@@ -182,8 +192,7 @@ export class OneTimeCodes<Data = unknown> {
       // Before the comparison: a guess that was not paid for learns nothing.
       const { left } = (guess.charge ??= await this.#chargeGuess(what));
       if (left < 0) return { answer: { outcome: 'none' } };
-      const hashes = this.#settings.secrets().map((secret) => hashOf(secret, what, typed));
-      const isRight = hashes.filter((hash) => equalInConstantTime(hash, record.hash)).length > 0;
+      const isRight = this.#hashes(what, typed).filter((hash) => equalInConstantTime(hash, record.hash)).length > 0;
       if (isRight) return { answer: { outcome: 'ok', data: record.data as Data }, write: BURNT };
       const attemptsLeft = Math.min(record.attempts - 1, left);
       const write = attemptsLeft === 0 ? BURNT : { ...record, attempts: attemptsLeft };
@@ -245,6 +254,11 @@ export class OneTimeCodes<Data = unknown> {
   #names(kind: 'code' | 'wrong' | 'issues', what: Purpose): string[] {
     return this.#settings.secrets().map((secret) => `${kind}:${hmac(secret, [kind, ...what])}`);
   }
+
+  /** What is stored of a code: one hash for each secret, the first for new records. */
+  #hashes(what: Purpose, code: string): string[] {
+    return this.#settings.secrets().map((secret) => hmac(secret, ['hash', ...what, code]));
+  }
 }
 
 /** @throws CacheArgumentError */
@@ -255,10 +269,6 @@ function purposeOf(purpose: string, subject: string, options: { bind?: string })
   assertText('subject', subject);
   if (bind !== undefined) assertText('bind', bind);
   return [purpose, subject, bind ?? null];
-}
-
-function hashOf(secret: Uint8Array, what: Purpose, code: string): string {
-  return hmac(secret, ['hash', ...what, code]);
 }
 
 /** As JSON, in which no two lists look alike. */

@@ -174,15 +174,24 @@ export class RefreshTokens<Data = unknown, Input = Data> {
     return { outcome: verdict.outcome, token: tokenText(verdict.next), subject, data };
   }
 
-  /** Ends the family of a token, whichever of its tokens it is: the logout. `false`: there is none. @example `await tokens.revoke(refreshToken)` */
+  /**
+   * Ends the family of a token, whichever of its tokens it is: the logout. `false`: there is none, or it was ended for reuse.
+   *
+   * @throws CacheCorruptError if there is something that is no family, which stays
+   * @example `await tokens.revoke(refreshToken)`
+   */
   async revoke(token: string): Promise<boolean> {
     const sent = parseToken(token);
     if (!sent) return false;
     const key = sha256(sent.family);
-    const family = await this.#store.take<FamilyRecord>(key);
-    if (!family || family.isEnded) return false;
-    this.#emit({ type: 'revoked', family: key, subject: family.subject });
-    return true;
+    let subject = '';
+    const isRevoked = await this.#store.deleteIf(key, (family) => {
+      assertFamily(family);
+      ({ subject } = family);
+      return !family.isEnded;
+    });
+    if (isRevoked) this.#emit({ type: 'revoked', family: key, subject });
+    return isRevoked;
   }
 
   /**

@@ -114,12 +114,16 @@ export class SessionRecords {
     }
   }
 
-  /** Ends what lies under an id, if it is a session of `subject` (absent: of anybody), or the one that it has become. */
+  /**
+   * Ends what lies under an id, if it is a session of `subject` (absent: of anybody), or the one that it has become.
+   *
+   * @throws CacheCorruptError if it is no session; it stays
+   */
   async end(id: string, subject?: string, moves = 0): Promise<FoundSession | undefined> {
     assertLeads(moves);
     let seen: SessionRecord | undefined;
     const isEnded = await this.store.deleteIf(id, (record) => {
-      if (!isSessionRecord(record)) return false;
+      if (!isSessionRecord(record)) throw new CacheCorruptError('the record is no session');
       seen = record;
       return record.movedTo === undefined && (subject === undefined || record.subject === subject);
     });

@@ -116,6 +116,26 @@ describe('a record that was altered by somebody who may write to Redis', () => {
     });
   }, 60_000);
 
+  it('and is none of its kind any more, is corrupt to whoever revokes or redeems it, and neither ended nor absent', async () => {
+    const { token, session } = await sessions.create(subject, {});
+    const refreshToken = await tokens.issue(subject, {});
+    const link = await codes.issueToken('reset', subject);
+    for (const store of Object.values(stores)) {
+      const [key = ''] = await store.keys();
+      await store.update(key, () => ({ role: 'admin' }));
+    }
+    for (const call of [
+      () => sessions.revoke(subject, session.id),
+      () => sessions.revokeToken(token),
+      () => tokens.revoke(refreshToken),
+      () => codes.redeemToken('reset', link),
+    ]) {
+      await expect(call()).rejects.toBeInstanceOf(CacheCorruptError);
+    }
+    expect(await stores.session.has(session.id)).toBe(true);
+    expect(await stores.refresh.count()).toBe(1);
+  });
+
   it('of sessions that lead to one another in a circle', async () => {
     const [one, other] = [await sessions.create(subject, {}), await sessions.create(subject, {})];
     const lead = (from: typeof one, to: typeof one) =>

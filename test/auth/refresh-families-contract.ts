@@ -70,11 +70,12 @@ export function describeRefreshFamilies(at: () => AuthStage): void {
         expect(await tokens.rotate(current)).toEqual({ outcome: 'unknown' });
       });
 
-      it('says false of a family that was ended by reuse', async () => {
+      it('says false of a family that was ended by reuse, whose old tokens go on being reused', async () => {
         const token = await tokens.issue('user:42', 'data');
         const current = await rotate(await rotate(token));
         await tokens.rotate(token);
         expect(await tokens.revoke(current)).toBe(false);
+        expect(await tokens.rotate(token)).toMatchObject({ outcome: 'reused' });
       });
     });
 
