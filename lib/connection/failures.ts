@@ -34,13 +34,17 @@ const NO_PERMISSION_IN_SCRIPT = /^ERR .*(user executing the script can't|ACL fai
 
 const REDIRECTION = /^(MOVED|ASK) (\d+) (\S*):(\d+)$/;
 
+/** How ioredis ends what it says of a reply that it cannot read. */
+const PLEASE_REPORT = /\. Please report this\.$/;
+const NOT_REDIS = '; does something other than Redis listen there?';
+
 type Detailed = Error & { readonly code?: string };
 
 /** An error's class, code and message, without the `command.args` in which ioredis keeps keys and values. */
 export function describe(error: unknown, words?: RedisCommand): Error {
   // Node's own errors are of another realm, so no instance of this `Error`, where modules run in a context (Jest).
   const source = (types.isNativeError(error) ? error : new Error(String(error))) as Detailed;
-  const plain = new Error(withoutArguments(source.message, words));
+  const plain = new Error(withoutArguments(source.message, words).replace(PLEASE_REPORT, NOT_REDIS));
   plain.name = source.name;
   // The stack would repeat the unshortened message, and is ioredis' own parser anyway.
   plain.stack = `${plain.name}: ${plain.message}`;

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Test } from '@nestjs/testing';
 import {
@@ -157,6 +160,17 @@ describe('the life of a connection', () => {
       expect(error).toMatchObject({ reason: 'disconnected', outcome: 'not-sent' });
       expect(String((error as Error).cause)).toContain('ECONNREFUSED');
       expect(String(error)).toMatch(new RegExp(`ECONNREFUSED ${url.slice('redis://'.length)} .*"startupTimeout"`));
+    });
+
+    it('fails the boot after startupTimeout also where something other than Redis answers, and asks about that', async () => {
+      const http = createServer().listen(0, '127.0.0.1');
+      await once(http, 'listening');
+      const url = `redis://127.0.0.1:${(http.address() as AddressInfo).port}`;
+      const error = await CacheApp.failure({ url, startupTimeout: 300 });
+      http.close();
+      expect(error).toBeInstanceOf(CacheUnavailableError);
+      expect(String(error)).toContain('does something other than Redis listen there?');
+      expect(String(error)).not.toContain('Please report');
     });
 
     it('fails the boot after startupTimeout also where somebody answers nothing', async () => {
