@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../scripts/processes.mjs';
@@ -63,9 +64,15 @@ describe('after its end an application', () => {
     expect(report.left).toEqual(NOTHING);
   });
 
-  it('that was closed while it waited for Redis leaves nothing, and told those who called', async () => {
-    const report = await run('waiting', `redis://127.0.0.1:${await freePort()}`);
-    expect(report.outcome).toBe('closed');
+  it('that was closed while it waited for Redis, a handshake or credentials leaves nothing, and told those who called', async () => {
+    const silent = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const schemes = ['redis', 'rediss', 'rediss-cluster', 'rediss-sentinel'];
+    const urls = schemes.map((scheme) => `${scheme}://127.0.0.1:${port}${scheme.endsWith('sentinel') ? '/main' : ''}`);
+    const report = await run('waiting', [`redis://127.0.0.1:${await freePort()}`, ...urls].join(' '));
+    silent.close();
+    expect(report.outcome).toEqual(Array.from({ length: 6 }, () => 'closed'));
     expect(report.left).toEqual(NOTHING);
   });
 

@@ -63,15 +63,24 @@ const scenarios: Record<string, () => Promise<unknown>> = {
     const app = await boot({ url, startupTimeout: 300 });
     return app.init().catch((error: Error) => error.name); // and nobody calls close()
   },
+  /** Of each of several servers. */
   async waiting() {
-    const app = await boot({ ...background, timeout: '1m', startupTimeout: '1m' });
-    await app.init();
-    const call = app
-      .get(RedisCacheStore)
-      .get('key')
-      .catch((error: { reason: string }) => error.reason);
-    await app.close();
-    return call;
+    const waitFor = async (options: RedisCacheModuleOptions) => {
+      const app = await boot({ ...background, timeout: '1m', startupTimeout: '1m', ...options });
+      await app.init();
+      const call = app
+        .get(RedisCacheStore)
+        .get('key')
+        .catch((error: { reason: string }) => error.reason);
+      await new Promise((resolve) => setTimeout(resolve, 100)); // an attempt is under way
+      await app.close();
+      return call;
+    };
+    const credentials = () => new Promise<never>(() => undefined);
+    return Promise.all([
+      ...url.split(' ').map((each) => waitFor({ url: each })),
+      waitFor({ credentials, url: 'redis://localhost:1' }),
+    ]);
   },
   async refused() {
     const app = await boot({ url: `${url}/99` });
