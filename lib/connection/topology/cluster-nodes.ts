@@ -14,6 +14,9 @@ import type { SlotRange } from './slot-map.js';
 /** A node without slots that a slot is moving to is kept for so long, in ms. */
 const GUEST_STAYS = 60_000;
 
+/** So many of the nodes that there are links to are asked, at most, whether a further one is one of theirs. */
+const WITNESSES = 3;
+
 export interface ClusterNode {
   /** Where it is reached from here. */
   readonly place: Endpoint;
@@ -114,12 +117,11 @@ export class ClusterNodes {
   async #verify(link: NodeLink, place: Endpoint, deadline: number): Promise<void> {
     const { ids } = await ask(link, place, deadline);
     const within = now() + (deadline - now()) / 2; // who does not answer must not keep us from connecting
-    const answers = [...this.#nodes.values()].flatMap(({ place: other, supervised }) => {
-      const route = supervised.route();
-      return route instanceof NodeLink ? [ask(route, other, within)] : [];
-    });
-    const answer = await Promise.any(answers).catch(() => undefined);
-    if (answer && !answer.ids.some((id) => ids.includes(id)))
+    const others = [...this.#nodes.values()].flatMap(({ supervised }) => supervised.condition.links);
+    const answers = others.slice(0, WITNESSES).map((other) => ask(other, place, within));
+    const { ids: known } = await Promise.any(answers).catch((): Pick<Answer, 'ids'> => ({ ids: [] }));
+    // What only plays a Cluster may tell no ids.
+    if (ids.length > 0 && known.length > 0 && !known.some((id) => ids.includes(id)))
       throw new Error(`${nameOf(place)}: the server is a node of another Redis Cluster`);
   }
 
