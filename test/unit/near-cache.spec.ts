@@ -1,7 +1,5 @@
-import { InvalidationFeed } from '../../lib/connection/invalidation-feed.js';
 import { CopyBudget } from '../../lib/store/copy-budget.js';
 import type { NearCache as Cache, NearEntry } from '../../lib/store/near-cache.js';
-import { freezePlainData } from '../../lib/store/plain-data.js';
 
 const LEASE = 1000;
 let [now, wall] = [0, 0];
@@ -227,91 +225,5 @@ describe('NearCache', () => {
       for (const id of ['a', 'b', 'c', 'a', 'b', 'c']) read(id);
       expect(kept()).toEqual(['a', 'b', 'c']);
     });
-  });
-});
-
-describe('freezePlainData', () => {
-  const isDeeplyFrozen = (value: unknown): boolean =>
-    typeof value !== 'object' ||
-    value === null ||
-    (Object.isFrozen(value) && Object.values(value).every(isDeeplyFrozen));
-
-  it.each([
-    ['primitives', [1, 'text', true, null, undefined, 10n]],
-    ['objects', { a: { b: { c: 1 } } }],
-    ['arrays', [[{ a: [1] }], []]],
-    ['objects without a prototype', Object.assign(Object.create(null) as object, { a: { b: 1 } })],
-    ['what stands in two places', ((shared) => ({ a: shared, b: [shared] }))({ c: 1 })],
-  ])('freezes %s, all the way down', (_, value) => {
-    expect(freezePlainData(value)).toBeGreaterThanOrEqual(0);
-    expect(isDeeplyFrozen(value)).toBe(true);
-  });
-
-  it('comes to an end with what contains itself, and with what is very deep', () => {
-    const circle: Record<string, unknown> = {};
-    circle['self'] = circle;
-    expect(freezePlainData(circle)).toBeDefined();
-    let deep: unknown[] = [];
-    for (let i = 0; i < 100_000; i++) deep = [deep];
-    expect(freezePlainData(deep)).toBeDefined();
-    expect(Object.isFrozen(deep[0])).toBe(true);
-  });
-
-  it.each([
-    ['a Date', new Date()],
-    ['a Map', new Map()],
-    ['a Set', new Set()],
-    ['a Buffer', Buffer.from('a')],
-    ['a typed array', new Uint8Array(1)],
-    ['a regular expression', /a/g],
-    ['an error', new Error('a')],
-    ['a function', () => 1],
-    ['an instance of a class', new NearCache(1, 1, new CopyBudget(1))],
-  ])('refuses %s, wherever it stands, and then freezes nothing', (_, odd) => {
-    for (const value of [odd, { a: 1, odd }, [{ a: [odd] }]] as object[]) {
-      expect(freezePlainData(value)).toBeUndefined();
-      expect(Object.isFrozen(value)).toBe(false);
-    }
-  });
-});
-
-describe('a write of this process', () => {
-  const told: string[] = [];
-  let feed: InvalidationFeed;
-
-  beforeEach(() => {
-    told.length = 0;
-    feed = new InvalidationFeed(() => undefined);
-    const forgetAll = () => told.push('all');
-    feed.watch('near:', LEASE, { forget: (key) => told.push(key), forgetAll });
-  });
-  afterEach(() => feed.close());
-
-  it('counts as a change before it is sent, and again when it is answered', async () => {
-    const write = async () => {
-      expect(told.splice(0)).toEqual(['near:a', 'near:b']);
-      await Promise.resolve();
-      return 'reply';
-    };
-    expect(await feed.around(['near:a', 'near:b'], write)).toBe('reply');
-    expect(told).toEqual(['near:a', 'near:b']);
-  });
-
-  it('counts as a change, too, if it failed: it may have been carried out', async () => {
-    const failing = feed.around(['near:a'], () => Promise.reject(new Error('lost')));
-    await expect(failing).rejects.toThrow('lost');
-    expect(told).toEqual(['near:a', 'near:a']);
-  });
-
-  it('is told to nobody whom it does not concern', async () => {
-    await feed.around(['nearby:a', 'near#a'], () => Promise.resolve());
-    expect(told).toEqual([]);
-  });
-
-  it('is told to nobody whose connection is closed', async () => {
-    feed.close();
-    told.length = 0;
-    await feed.around(['near:a'], () => Promise.resolve());
-    expect(told).toEqual([]);
   });
 });

@@ -11,7 +11,6 @@ import {
   RedisCacheModule,
   type RedisCacheModuleOptions,
 } from 'nestjs-redis-cache-store';
-import { RedisCacheAuthModule } from 'nestjs-redis-cache-store/auth';
 import { RedisCacheTestingModule } from 'nestjs-redis-cache-store/testing';
 import { resolveConnection } from '../../lib/resolve-options.js';
 import { CacheApp, SILENT } from '../support/cache-app.js';
@@ -158,18 +157,6 @@ describe('a wrong option', () => {
         expect(problem).toMatch(/is given but (undefined|empty): is the environment variable set\?/);
       }
     }
-  });
-
-  it.each<[string, (way: { useFactory?: () => never; useClass?: new () => never }) => DynamicModule]>([
-    ['forRootAsync', (way) => RedisCacheModule.forRootAsync(way)],
-    ['forFeatureAsync', (way) => RedisCacheModule.forFeatureAsync({ name: 'feature', ...way })],
-    ['forFeatureAsync of /auth', (way) => RedisCacheAuthModule.forFeatureAsync(way)],
-  ])('is none, or more than one, of the ways to options of %s', (_, make) => {
-    const useFactory = () => ({}) as never;
-    expect(() => make({})).toThrow(CacheConfigError);
-    expect(() => make({})).toThrow('needs one of "useFactory", "useClass" and "useExisting"');
-    expect(() => make({ useFactory, useClass: Object as never })).toThrow('not "useFactory" and "useClass"');
-    expect(() => make({ useFactory })).not.toThrow();
   });
 
   it('is a duration without a unit, and the error shows the text with one', async () => {
