@@ -33,20 +33,9 @@ describe('On a Cluster', () => {
   afterEach(async () => {
     await Promise.all(apps.map((app) => app.close()));
     apps = [];
-    await heal();
+    await cluster.heal();
   }, 40_000);
   afterAll(() => cluster?.stop(), 20_000);
-
-  /** Whatever was killed or frozen is back and in step. */
-  async function heal(): Promise<void> {
-    await Promise.all(
-      cluster.nodes.map(async (node) => {
-        node.thaw();
-        await node.cli('PING').catch(() => node.restart());
-      }),
-    );
-    await cluster.settled();
-  }
 
   describe('walks', () => {
     const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`).toSorted();
@@ -192,7 +181,7 @@ describe('On a Cluster', () => {
     it('a master is frozen and replaced', async () => {
       const report = await endure('Cluster: master frozen (SIGSTOP)', [await open(), await open()], async () => {
         const [master] = await cluster.masters();
-        const slot = await slotOf(master?.port);
+        const slot = await cluster.firstSlotOf(master);
         master?.freeze();
         await eventually(async () => expect(await cluster.ownerOfSlot(slot)).not.toBe(master), { timeout: 15_000 });
       });
@@ -204,7 +193,7 @@ describe('On a Cluster', () => {
     it('a master is killed and replaced', async () => {
       const report = await endure('Cluster: master killed (kill -9)', [await open(), await open()], async () => {
         const [master] = await cluster.masters();
-        const slot = await slotOf(master?.port);
+        const slot = await cluster.firstSlotOf(master);
         await master?.kill9();
         await eventually(async () => expect(await cluster.ownerOfSlot(slot)).not.toBe(master), { timeout: 15_000 });
       });
@@ -301,16 +290,9 @@ describe('On a Cluster', () => {
     await sleep(1500); // the application has learnt of them, too
     await Promise.all(cluster.nodes.map((node) => node.kill9()));
     await eventually(() => expect(connection.status).toBe('down'), { timeout: 10_000 });
-    await heal();
+    await cluster.heal();
     await eventually(() => expect(connection.status).toBe('ready'), { timeout: 10_000 });
     await store.put('key', 2);
     expect(await store.get('key')).toBe(2);
   }, 60_000);
-
-  /** Some slot of the master on a port. */
-  async function slotOf(port: number | undefined): Promise<number> {
-    const live = cluster.nodes[0];
-    const ranges = (await live?.cli('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
-    return ranges.find(([, , [, owner]]) => owner === port)?.[0] ?? 0;
-  }
 });

@@ -59,6 +59,13 @@ export class ClusterDeployment {
     return (await live.cli('CLUSTER', 'KEYSLOT', key)) as number;
   }
 
+  /** The lowest of the slots that a master has. */
+  async firstSlotOf(master: RedisServer | undefined): Promise<number> {
+    const live = await this.live();
+    const ranges = (await live.cli('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
+    return ranges.find(([, , [, port]]) => port === master?.port)?.[0] ?? 0;
+  }
+
   /** The master that the key is on now; waits for a failover under way to end. */
   async ownerOf(key: string | Buffer): Promise<RedisServer> {
     return this.ownerOfSlot(await this.slotOf(key));
@@ -164,6 +171,17 @@ export class ClusterDeployment {
     await underWay?.();
     await to.cli('CLUSTER', 'SETSLOT', slot, 'NODE', target);
     await from.cli('CLUSTER', 'SETSLOT', slot, 'NODE', target);
+  }
+
+  /** Whatever was killed or frozen is back and in step. */
+  async heal(): Promise<void> {
+    await Promise.all(
+      this.nodes.map(async (node) => {
+        node.thaw();
+        await node.cli('PING').catch(() => node.restart());
+      }),
+    );
+    await this.settled();
   }
 
   /** All six run, agree on who is whose replica, and replicate. (After a kill, `ownerOf` waits for what takes over.) */

@@ -35,6 +35,18 @@ export function readSources(): Source[] {
     });
 }
 
+/** How many lines each file of TypeScript and JavaScript below a folder has. */
+export function lengthsIn(folder: 'lib' | 'test'): { path: string; lines: number }[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(ts|cjs|mjs)$/.test(name))
+    .map((name) => ({
+      path: posix.join(folder, ...name.split(/[/\\]/)),
+      lines: readFileSync(join(ROOT, folder, name), 'utf8')
+        .trimEnd()
+        .split('\n').length,
+    }));
+}
+
 /** All nodes of a tree, parents before their children. */
 export function* nodesOf(tree: ts.Node): Generator<ts.Node> {
   yield tree;
