@@ -65,6 +65,26 @@ describe('docs/options.md', () => {
   });
 });
 
+describe('docs/auth.md', () => {
+  it('lists every option of each service', async () => {
+    const resolve = await import('../../lib/auth/resolve-auth-options.js');
+    const unknown = { namespace: 'auth', idle: null, absolute: null, ttll: 1 };
+    const services: [string, () => unknown][] = [
+      ['sessions', () => resolve.resolveSessions(unknown, Date.now)],
+      ['refreshTokens', () => resolve.resolveRefreshTokens(unknown, Date.now, () => undefined)],
+      ['codes', () => resolve.resolveCodes(unknown, undefined, () => undefined)],
+      ['attempts', () => resolve.resolveAttempts(unknown)],
+    ];
+    const page = read('docs/auth.md');
+    const missing = services.flatMap(([service, wrong]) => {
+      const options = /the options are (.*)$/.exec(messageOf(wrong))?.[1]?.split(', ') ?? ['none'];
+      const row = (option: string) => new RegExp(`^\\| (each|\`${service}\`) +\\| \`${option}\``, 'm');
+      return options.filter((option) => !row(option).test(page)).map((option) => `${service}.${option}`);
+    });
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('bench/results/results.svg', () => {
   const svg = read('bench/results/results.svg');
 
