@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheConfigError } from 'nestjs-redis-cache-store';
 import { CacheApp } from '../support/cache-app.js';
@@ -130,6 +132,38 @@ describe('On a Cluster', () => {
     await eventually(() => expect(timers()).toBeLessThanOrEqual(before));
     await sleep(1500);
     expect(timers()).toBeLessThanOrEqual(before);
+  });
+
+  it('an application ends in time though a node does not tell its slots', async () => {
+    let asked = (): void => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const node = createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .on('data', (data) => {
+          if (/ping/i.test(String(data))) socket.write('+PONG\r\n*2\r\n$1\r\n1\r\n$1\r\n0\r\n');
+          if (/slots/i.test(String(data))) asked();
+        }),
+    ).listen(0, '127.0.0.1');
+    await once(node, 'listening');
+    const url = `redis-cluster://127.0.0.1:${(node.address() as AddressInfo).port}`;
+    const app = await CacheApp.start({ url, startup: 'background', timeout: 500, redis: { connectTimeout: 60_000 } });
+    await isAsked;
+    const begun = performance.now();
+    await app.close();
+    node.close();
+    expect(performance.now() - begun).toBeLessThan(5000);
+  });
+
+  it('walks go without CLUSTER NODES, where it is not permitted', async () => {
+    const rules = ['on', '>secret', '~*', '&*', '+@all', '-cluster', '+cluster|slots'];
+    for (const each of cluster.nodes) await each.cli('ACL', 'SETUSER', 'app', ...rules);
+    const app = await CacheApp.start({ url: cluster.url, redis: { username: 'app', password: 'secret' } });
+    await app.store.putMany(Array.from({ length: 8 }, (_, i) => [`walk ${i}`, 1]));
+    expect(await app.store.keys({ prefix: 'walk' })).toHaveLength(8);
+    const [master] = await cluster.masters();
+    expect(JSON.stringify(await master?.cli('ACL', 'LOG'))).toContain('nodes');
+    await app.close();
   });
 });
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { CacheConfigError } from '../../redis-cache.errors.js';
-import { now } from '../../redis-cache.timers.js';
+import { bounded, now } from '../../redis-cache.timers.js';
 import { failedAt } from '../failures.js';
 import { NodeLink } from '../node-link.js';
 import { nameOf } from '../address.js';
@@ -102,7 +102,8 @@ export class ClusterNodes {
     const attempts = [...places.values()].map(async (place) => {
       const settings = { ...this.#settingsFor(place), heartbeat: 0, connectWithin: within };
       const link = await NodeLink.open(place, settings, signal);
-      const { ranges } = await ask(link, place, now() + within).finally(() => link.destroy(undefined));
+      const answer = bounded(ask(link, place, now() + within), 2 * within, 'no slots were told', signal);
+      const { ranges } = await answer.finally(() => link.destroy(undefined));
       return ranges;
     });
     return Promise.any(attempts).catch(({ errors }: AggregateError) => {
