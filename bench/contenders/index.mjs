@@ -2,6 +2,7 @@
 // all contenders apart and equally long, so that bytes in Redis compare and no one's invalidations reach another.
 export const contenders = [
   { id: 'ioredis', file: './ioredis.mjs' },
+  { id: 'ioredis-mget', file: './ioredis-mget.mjs' },
   { id: 'node-redis', file: './node-redis.mjs' },
   { id: 'node-redis-csc', file: './node-redis-csc.mjs', local: true },
   { id: 'connect-redis', file: './connect-redis.mjs' },
