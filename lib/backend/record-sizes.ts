@@ -5,8 +5,6 @@ import { namespaceOf } from '../connection/invalidation-feed.js';
  * part before the deadline loses little, and small records do not wait for large ones.
  */
 export const REPLY = 128 * 1024;
-/** What a record is taken for until one has been seen, in bytes. */
-const UNSEEN = 8 * 1024;
 /** Records of this size are read as many at once as can be: that some are smaller does not matter. */
 const SMALL = 512;
 /** How fast a large record that was seen once is forgotten, with each one that is smaller. */
@@ -37,7 +35,7 @@ export class RecordSizes {
   /** So many of these keys should be read with one command. */
   keysAtOnce(keys: readonly string[]): number {
     if (this.large.size > 0 && keys.some((key) => this.large.has(key))) return 1;
-    return Math.max(1, Math.floor(REPLY / this.most(keys, 'largest', UNSEEN)));
+    return Math.max(1, Math.floor(REPLY / this.most(keys, 'largest', REPLY)));
   }
 
   /** How many bytes a reply with the records of these keys is expected to have. Until one was seen, that may be any size. */

@@ -145,6 +145,15 @@ describe('Over a slow line', () => {
     expect(fulfilled(results)).toBe(keys.length);
   }, 30_000);
 
+  it('a huge record fails none of the small ones that are read with it before any size is known', async () => {
+    const keys = numbered(10);
+    await writer.store.putMany(keys.map((key) => [key, 1]));
+    await writer.store.put('huge', 'x'.repeat(LINE));
+    const store = await start(500);
+    const results = await Promise.allSettled(['huge', ...keys].map((key) => store.get(key)));
+    expect(fulfilled(results)).toBe(keys.length);
+  }, 30_000);
+
   const huge: [string, Parameters<typeof CacheApp.start>[0], (store: CacheApp['store']) => Promise<unknown>][] = [
     ['by get', {}, (store) => store.get('huge')],
     ['by get with a near cache', { nearCache: true }, (store) => store.get('huge')],
