@@ -162,8 +162,8 @@ export class RedisConnection {
     for (let failures = 0, repeated = false; ; failures++) {
       const route = topology.route(words, redirection);
       const link = route instanceof NodeLink ? route : await this.#link(() => topology.route(words, redirection), call);
+      if (call.generation !== undefined && call.generation !== this.generation) throw this.#unavailable();
       try {
-        if (call.generation !== undefined && call.generation !== this.generation) throw this.#unavailable();
         // In the same turn, so that it stands directly before the command.
         const isAsked = redirection?.kind === 'ASK';
         call.prelude?.(isAsked ? undefined : link);
