@@ -3,6 +3,7 @@ import type { RedisReply } from '../connection/call.js';
 import { CLOCK_SKEW } from './indexes.js';
 import type { IndexBackend, IndexMember, Membership } from './indexes.js';
 import type { RedisCaller } from './redis-caller.js';
+import { keysMoved, WALK_RESTARTS } from './whole-walks.js';
 import { ADD_TO_INDEX, ADMIT_TO_INDEX, INDEX_PAGE, NEVER, REMOVE_FROM_INDEX } from './redis-scripts.js';
 import { chunks } from './writes-in-parts.js';
 
@@ -53,9 +54,16 @@ export class RedisIndexes implements IndexBackend {
   }
 
   async *indexMembers(index: string): AsyncIterable<readonly IndexMember[]> {
-    for (let last = '', score = ''; ;) {
+    let { generation } = this.connection;
+    for (let last = '', score = '', restarts = 0; ;) {
       const { deadline } = this.connection.call(true);
       const reply = await this.caller.ask(INDEX_PAGE, [index], [this.skew, String(PAGE), last, score], deadline);
+      // Another server may have members before that place that came after it on the one before.
+      if (generation !== this.connection.generation) {
+        if (restarts++ === WALK_RESTARTS) throw keysMoved();
+        [last, score, { generation }] = ['', '', this.connection];
+        continue;
+      }
       const found = (reply as readonly RedisReply[]).map(String);
       const page: IndexMember[] = [];
       for (let i = 0; i + 1 < found.length; i += 2) {

@@ -7,7 +7,7 @@ import type { CacheBackend, Change, Expiry, HeadChange, LocalCopies, NextExpiry 
 import { HIT, READ } from './counter-scripts.js';
 import type { Count, Hit, HitResult } from './counters.js';
 import type { IndexMember, Membership } from './indexes.js';
-import { keysMoved, ownSlots } from './own-slots.js';
+import { keysMoved, ownSlots, WALK_RESTARTS } from './whole-walks.js';
 import { ReadBatcher } from './read-batcher.js';
 import { RedisIndexes } from './redis-indexes.js';
 import { RecordSizes, REPLY } from './record-sizes.js';
@@ -20,8 +20,6 @@ import { chunks, together } from './writes-in-parts.js';
 const LARGEST_VALUE = 512 * 2 ** 20;
 /** Keys that one SCAN looks at: about 0.3 ms of Redis' time. */
 const SCAN_COUNT = 500;
-/** How often a walk begins again after losing its connection. */
-const WALK_RESTARTS = 3;
 /** A connection that is lost is known to be after some turns of the event loop: until then calls of it fail at once. In ms. */
 const WALK_PAUSE = 20;
 /** Records that one script looks at or deletes: about 0.3 ms of Redis' time. */

@@ -88,6 +88,24 @@ describe('a server that takes over with older data', () => {
     expect(await successor?.cli('EXISTS', ...keys.map((key) => `cache:${key}`))).toBe(0);
   });
 
+  it('amid a walk by tag hides none of the records that both have', async () => {
+    const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`); // two pages
+    await store.putMany(
+      keys.map((key) => [key, 1]),
+      { tags: ['user'] },
+    );
+    await cutOff();
+    // To the end of the old server's index, and of no other.
+    await Promise.all(keys.slice(0, 20).map((key) => store.touch(key, '2h')));
+    const found = new Set<string>();
+    for await (const key of store.scan({ tag: 'user' })) {
+      if (found.size === 0) await takeOver();
+      if (found.size === 0) proxy.endConnections();
+      found.add(key);
+    }
+    expect([...found].toSorted()).toEqual(keys.toSorted());
+  });
+
   it('amid a call has no record outside of the index of its tag, so that deleteByTag finds it', async () => {
     const tagOf = ([name]: Act) => `tag of ${name}`;
     const begin = (one: Act) => one[1](store, one[0], [tagOf(one)]);

@@ -3,6 +3,9 @@ import type { RedisConnection } from '../connection/redis-connection.js';
 import { SLOTS } from '../connection/topology/slot-map.js';
 import { CacheCommandError, CacheUnavailableError } from '../redis-cache.errors.js';
 
+/** How often a walk begins again after losing a connection. */
+export const WALK_RESTARTS = 3;
+
 /** What the masters of a Cluster say of their own slots, which the others may have heard of late, or never: that one is moving. */
 export interface OwnSlots {
   /** The same text: the same masters have the same slots, and the same ones are moving. */
