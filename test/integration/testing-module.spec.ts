@@ -98,6 +98,23 @@ describe('RedisCacheTestingModule', () => {
     expect(errors).toContainEqual(expect.stringMatching(/factory throws:.*NOBODY_SETS_THIS/));
   });
 
+  it('lets a factory of forFeatureAsync that throws fail the boot, since no store can do without its options', async () => {
+    const useFactory = () => {
+      throw new Error('CODE_TTL is not set');
+    };
+    const late = RedisCacheModule.forFeatureAsync({ name: 'late', useFactory });
+    await expect(boot(AppModule, late, RedisCacheTestingModule)).rejects.toThrow('CODE_TTL is not set');
+  });
+
+  it('is not needed for a module without the AppModule, beside which the connection may be on memory itself', async () => {
+    const feature = RedisCacheModule.forFeature({ namespace: 'alone', ttl: '1m' });
+    await expect(boot(feature)).rejects.toThrow('import RedisCacheModule.forRoot()');
+    const module = await boot(RedisCacheModule.forRoot({ url: 'memory:', ttl: null }), feature);
+    const store = module.get<RedisCacheStore>(getCacheStoreToken('alone'));
+    await store.put('key', 1);
+    expect(await store.get('key')).toBe(1);
+  });
+
   it('warns that the stores are in memory', async () => {
     await boot(AppModule, RedisCacheTestingModule);
     expect(warnings).toContainEqual(expect.stringMatching(/in memory only/));
