@@ -195,8 +195,8 @@ export class RefreshTokens<Data = unknown, Input = Data> {
   }
 
   /**
-   * Ends all families of a subject, those that are being rotated included, on a server that evicts nothing; how many. `thorough` also
-   * finds those whose index was evicted, and costs two walks over all families.
+   * Ends all families of a subject, those that are being rotated included; how many. `thorough` also finds those whose index Redis lost (by
+   * eviction, or a Cluster by a failover), and costs two walks over all families.
    *
    * @throws CacheCorruptError once all others are gone, if there was something under the subject that is no record
    * @example `await tokens.revokeAll(user.id)`

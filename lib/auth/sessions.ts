@@ -45,7 +45,7 @@ export type SessionsOf<Schema extends StandardSchemaV1> = Sessions<
  *   at AAL2, 15 min at AAL3) and by `absolute` (OWASP: 4 to 8 h; NIST: at most 24 h at AAL2, 12 h at AAL3).
  * - A token from before a login never reads what came after it (session fixation, ASVS 5.0 7.2.4).
  * - `revokeAll` that resolves has ended every session whose `create` had resolved before, those that are being regenerated
- *   included, on a server that evicts nothing; elsewhere with `thorough`.
+ *   included, unless Redis lost an index (by eviction, or a Cluster by a failover); then with `thorough`.
  *
  * Somebody with a dump of Redis learns subjects, data and devices (with `encryption` subjects alone, with `hashKeys` of `forRoot` not
  * even these), and cannot use any session.
@@ -203,7 +203,7 @@ export class Sessions<Data = unknown, Input = Data> {
   }
 
   /**
-   * Ends all sessions of a subject; how many. `thorough` also finds those whose index was evicted, and costs two walks over all sessions.
+   * Ends all sessions of a subject; how many. `thorough` also finds those whose index was lost, and costs two walks over all sessions.
    *
    * @throws CacheCorruptError once all others are gone, if there was something under the subject that is no record
    * @example `await sessions.revokeAll(user.id); // after a change of password`
