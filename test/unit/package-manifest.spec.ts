@@ -89,7 +89,7 @@ describe('package.json', () => {
       '@nestjs/throttler': '^6.0.0',
       '@nestjs/websockets': '^11.0.0 || ^12.0.0',
       '@opentelemetry/api': '^1.9.0',
-      '@opentelemetry/instrumentation': '>=0.200.0 <1.0.0',
+      '@opentelemetry/instrumentation': '>=0.52.0 <1.0.0',
       'express-session': '^1.18.0',
       ioredis: '^5.4.2 || ^6.0.0',
       keyv: '^5.0.0 || ^6.0.0',
