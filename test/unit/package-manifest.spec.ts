@@ -90,7 +90,7 @@ describe('package.json', () => {
       '@nestjs/websockets': '^11.0.0 || ^12.0.0',
       '@opentelemetry/api': '^1.9.0',
       '@opentelemetry/instrumentation': '>=0.52.0 <1.0.0',
-      'express-session': '^1.18.0',
+      'express-session': '^1.17.0',
       ioredis: '^5.4.2 || ^6.0.0',
       keyv: '^5.0.0 || ^6.0.0',
       'reflect-metadata': '^0.1.13 || ^0.2.0',
