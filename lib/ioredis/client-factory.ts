@@ -74,6 +74,7 @@ export async function connect(client: Redis): Promise<void> {
   process.nextTick(() => (ticked = true));
   await new Promise(setImmediate);
   if (!ticked) throw new Error(FAKED_TICKS);
+  if (client.status !== 'wait') throw new Error('Connection is closed.'); // else it would be opened again, with nobody to close it
   await client.connect();
 }
 

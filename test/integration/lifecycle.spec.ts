@@ -246,6 +246,19 @@ describe('the life of a connection', () => {
       }
     });
 
+    it('leaves no connection behind although it comes amid the first attempt', async () => {
+      const before = await connected();
+      const options = resolveConnection({ url: server.url, startup: 'background' }, () => undefined);
+      for (let turns = 0; turns < 20; turns++) {
+        const connection = new RedisConnection(options);
+        void connection.open();
+        for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+        await connection.close();
+      }
+      await sleep(100);
+      expect(await connected()).toBe(before);
+    });
+
     it('is the same whether Redis is there or not', async () => {
       const other = await RedisServer.start();
       closers.push(() => other.stop());

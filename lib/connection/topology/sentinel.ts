@@ -67,8 +67,9 @@ export class Sentinels {
   }
 
   async #watch(link: NodeLink, place: Endpoint, signal: AbortSignal): Promise<void> {
-    while (!link.hasEnded) {
+    for (;;) {
       await delay(WATCH_INTERVAL, signal);
+      if (link.hasEnded) return;
       const [first] = await this.#masters(signal, this.#sentinels.length / 2).catch(() => []);
       if (first && nameOf(first) !== nameOf(place) && !link.hasEnded) {
         link.destroy(new Error(`${nameOf(place)}: the sentinels name another master, ${nameOf(first)}`));
