@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { jest } from '@jest/globals';
 import { CacheApp } from '../support/cache-app.js';
 import { eventually } from '../support/eventually.js';
 import { SentinelDeployment } from '../support/sentinel.js';
@@ -38,6 +39,29 @@ describe('A fault of sentinels while the master lives', () => {
     await sentinel?.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await expectUndisturbed();
     expect(await refused()).toBeGreaterThan(before);
+  }, 30_000);
+
+  it('is watched for by no more listeners after many connections to the master were lost', async () => {
+    const add = jest.spyOn(EventTarget.prototype, 'addEventListener');
+    const remove = jest.spyOn(EventTarget.prototype, 'removeEventListener');
+    const master = await deployment.master();
+    for (let i = 0; i < 20; i++) {
+      await master.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await eventually(() => app.store.put('key', i), { interval: 1 });
+    }
+    const listeners = new Map<unknown, Set<unknown>>();
+    let most = 0;
+    const calls = [add, remove].flatMap(({ mock }) => mock.calls.map(([, listener], i) => ({ mock, listener, i })));
+    const orderOf = ({ mock, i }: (typeof calls)[number]) => mock.invocationCallOrder[i] ?? 0;
+    for (const { mock, listener, i } of calls.toSorted((one, other) => orderOf(one) - orderOf(other))) {
+      const there = listeners.get(mock.contexts[i]) ?? new Set();
+      listeners.set(mock.contexts[i], there);
+      if (mock === remove.mock) there.delete(listener);
+      else most = Math.max(most, there.add(listener).size);
+    }
+    jest.restoreAllMocks();
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(10); // or Node warns of a leak
   }, 30_000);
 
   it('disturbs nobody when one is frozen', async () => {

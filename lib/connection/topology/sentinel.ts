@@ -29,6 +29,9 @@ export class Sentinels {
   /** Of links to sentinels. */
   readonly #own: LinkSettings;
   readonly #sentinels: readonly Sentinel[];
+  /** To the master, if there is one. */
+  #link: NodeLink | undefined;
+  #isWatching = false;
   /** How long asking may take, connecting included: the master needs its time as well. In ms. */
   readonly #askWithin: number;
 
@@ -53,12 +56,11 @@ export class Sentinels {
   /** @throws an Error that names the sentinels or the master; CacheConfigError if they refuse us */
   async connect(signal: AbortSignal): Promise<NodeLink> {
     signal.addEventListener('abort', this.#close);
+    if (!this.#isWatching) void this.#watch(signal);
     let failure: unknown;
     for (const place of await this.#masters(signal)) {
       try {
-        const link = await NodeLink.open(place, this.#settings, signal, assertMaster);
-        void this.#watch(link, place, signal);
-        return link;
+        return (this.#link = await NodeLink.open(place, this.#settings, signal, assertMaster));
       } catch (error) {
         failure ??= error;
       }
@@ -66,14 +68,15 @@ export class Sentinels {
     throw failure;
   }
 
-  async #watch(link: NodeLink, place: Endpoint, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await delay(WATCH_INTERVAL, signal);
-      if (link.hasEnded) return;
+  async #watch(signal: AbortSignal): Promise<void> {
+    this.#isWatching = true;
+    for (; !signal.aborted; await delay(WATCH_INTERVAL, signal)) {
+      const link = this.#link;
+      if (!link || link.hasEnded) continue;
       const [first] = await this.#masters(signal, this.#sentinels.length / 2).catch(() => []);
-      if (first && nameOf(first) !== nameOf(place) && !link.hasEnded) {
-        link.destroy(new Error(`${nameOf(place)}: the sentinels name another master, ${nameOf(first)}`));
-      }
+      const name = nameOf(link.place);
+      if (first && nameOf(first) !== name && !link.hasEnded)
+        link.destroy(new Error(`${name}: the sentinels name another master, ${nameOf(first)}`));
     }
   }
 
