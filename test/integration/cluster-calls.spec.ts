@@ -162,7 +162,8 @@ describe('On a Cluster', () => {
     await app.store.putMany(Array.from({ length: 8 }, (_, i) => [`walk ${i}`, 1]));
     expect(await app.store.keys({ prefix: 'walk' })).toHaveLength(8);
     const [master] = await cluster.masters();
-    expect(JSON.stringify(await master?.cli('ACL', 'LOG'))).toContain('nodes');
+    // Redis 6.2 names no subcommand.
+    expect(JSON.stringify(await master?.cli('ACL', 'LOG'))).toMatch(/"object","cluster(\|nodes)?"/);
     await app.close();
   });
 });
