@@ -178,8 +178,9 @@ export interface PutOptions {
   /**
    * The record is written only if fewer than `records` others have `tag`: else the call rejects with CacheLimitError, and nothing is
    * left behind. Exact, however many callers there are at once, as long as all of them give the limit. Of the calls that make records; a
-   * record that `put` overwrites counts as another one, and one that is just being moved as two. One that Redis evicted, and one whose
-   * write had an unknown outcome, may count for up to 2 × `timeout` + 10 s after its write. Default: no limit.
+   * record that `put` overwrites counts as another one, and one that is just being moved as two. One that Redis evicted, one whose
+   * write had an unknown outcome, and one that was deleted or moved while a connection was lost, may count for up to 2 × `timeout` + 10 s
+   * after its write. Default: no limit.
    */
   limit?: TagLimit;
 }
