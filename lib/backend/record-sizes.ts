@@ -50,6 +50,14 @@ export class RecordSizes {
     return this.large.has(key);
   }
 
+  /**
+   * How many bytes of a record are to be asked for, and one more, which tells that it is larger: all that a record may have if it is
+   * large, else as many as a reply should bring.
+   */
+  bytesToAskFor(key: string): number {
+    return this.isLarge(key) ? this.largest : Math.min(this.largest, REPLY);
+  }
+
   /** A record under this key has so many bytes, or 0 if there is none. */
   see(key: string, size: number): void {
     if (size > REPLY) this.remember(key, size);

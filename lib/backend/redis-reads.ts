@@ -17,24 +17,17 @@ import { chunks } from './writes-in-parts.js';
  * A reply to one key brings no more than {@link REPLY}, since those that come after it wait. What is larger comes aside.
  */
 export class RedisReads {
-  private readonly lastByte: string;
-  private readonly lastOfReply: string;
   private readonly absent = new AbsentKeys();
 
-  /** A value larger than `maxBytes` is cut off one byte later where it can be, instead of being sent to us whole. */
   constructor(
     private readonly connection: RedisConnection,
-    maxBytes: number,
     private readonly sizes: RecordSizes,
-  ) {
-    this.lastByte = String(maxBytes);
-    this.lastOfReply = String(Math.min(maxBytes, REPLY));
-  }
+  ) {}
 
   /** The bytes under a key, by a command of its own. */
   readonly fetchOne = (key: string, deadline: number): Promise<Buffer | undefined> => {
     const isLarge = this.sizes.isLarge(key);
-    const reply = this.connection.send(this.range(key, isLarge), this.call([key], deadline, isLarge));
+    const reply = this.connection.send(this.range(key), this.call([key], deadline, isLarge));
     const isThere = this.absent.among([key]).length > 0 ? this.count([key], deadline) : undefined;
     return this.readOne(key, reply, isThere, deadline, isLarge);
   };
@@ -48,7 +41,7 @@ export class RedisReads {
       const isLarge = isOne && this.sizes.isLarge(key);
       const doubtful = this.absent.among(some);
       // Sent from here, so that the way of a read to the socket is short.
-      const words: RedisCommand = isOne ? this.range(key, isLarge) : ['mget', ...some];
+      const words: RedisCommand = isOne ? this.range(key) : ['mget', ...some];
       const reply = this.connection.send(words, this.call(some, deadline, isLarge));
       const isThere = doubtful.length > 0 ? this.count(doubtful, deadline) : undefined;
       if (isOne) fetched.push(this.readOne(key, reply, isThere, deadline, isLarge));
@@ -144,9 +137,9 @@ export class RedisReads {
     return isThere ? Promise.all([reply, isThere]).then(([range, count]) => read(range, count)) : reply.then(read);
   }
 
-  /** All of a large record, or of any other so much that a larger one is recognized. */
-  private range(key: string, isLarge = false): RedisCommand {
-    return ['getrange', key, '0', isLarge ? this.lastByte : this.lastOfReply];
+  /** A value that is larger is cut off where it can be, instead of being sent to us whole. */
+  private range(key: string): RedisCommand {
+    return ['getrange', key, '0', String(this.sizes.bytesToAskFor(key))];
   }
 
   private call(keys: readonly string[], deadline: number, aside: boolean): Call {

@@ -36,10 +36,10 @@ export class RedisBackend implements CacheBackend {
 
   constructor(
     private readonly connection: RedisConnection,
-    private readonly maxBytes: number = LARGEST_VALUE,
+    maxBytes: number = LARGEST_VALUE,
   ) {
     this.sizes = new RecordSizes(maxBytes);
-    this.reads = new RedisReads(connection, maxBytes, this.sizes);
+    this.reads = new RedisReads(connection, this.sizes);
     // On a Cluster no read shares a command, so that none waits for others.
     this.get = connection.isCluster ? this.reads.fetchOne : new ReadBatcher(this.reads.fetch, copyOf).get;
     this.getToKeep = new ReadBatcher(this.reads.fetchToKeep, (found) => ({ ...found, bytes: copyOf(found.bytes) })).get;
@@ -57,8 +57,8 @@ export class RedisBackend implements CacheBackend {
 
   async getWithTtl(key: string, deadline: number): Promise<{ bytes: Buffer; ttl: number | null } | undefined> {
     const isLarge = this.sizes.isLarge(key);
-    const most = isLarge ? this.maxBytes : Math.min(this.maxBytes, REPLY);
-    const reply = await this.caller.ask(READ_WITH_TTL, [key], [String(most)], deadline, isLarge);
+    const lastByte = String(this.sizes.bytesToAskFor(key));
+    const reply = await this.caller.ask(READ_WITH_TTL, [key], [lastByte], deadline, isLarge);
     const [found, left = null] = reply as readonly RedisReply[];
     const [bytes, ttl] = [toBytes(found ?? null), ttlOf(left)];
     if (!isLarge && bytes && bytes.length > REPLY) {
