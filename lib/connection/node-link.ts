@@ -281,8 +281,8 @@ export class NodeLink {
     this.hasEnded = true;
     clearInterval(this.#heartbeat);
     this.#abort.abort();
-    this.#twin?.destroy(this.#reason);
     this.#reason ??= new Error('Connection is closed.');
+    this.#twin?.destroy(this.#reason);
     this.#queue.length = 0;
     for (const command of this.#inFlight.removeAll())
       if (command.deadline <= now()) this.#expire(command);

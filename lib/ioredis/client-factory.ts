@@ -65,9 +65,9 @@ export function createClient({ host, tls, keepAlive = 5000, noDelay = true, ...s
 }
 
 /**
- * Connects in a tick (`process.nextTick`), as ioredis does: under fake timers it never would.
+ * Connects. ioredis does so in a tick (`process.nextTick`), which never comes under fake timers.
  *
- * @throws Error that says so; what ioredis throws
+ * @throws Error that says how to begin fake timers, or that the client was given up; else the error of ioredis
  */
 export async function connect(client: Redis): Promise<void> {
   let ticked = false;
